@@ -37,7 +37,7 @@ type finalError struct{ error }
 
 func (e *finalError) Unwrap() error { return e.error }
 
-// bind returns the buckets, and makes them if need be.
+// bind returns the buckets, and creates those that do not exist.
 func (n *Node) bind() (*buckets, error) {
 	if b := n.buckets.Load(); b != nil {
 		return b, nil

@@ -29,8 +29,8 @@ const (
 	retryPause = 200 * time.Millisecond
 	// confirmPause is the pause of a lookup that waits for a claim of the same node.
 	confirmPause = 10 * time.Millisecond
-	// reassertRate bounds the names that all nodes together look at per second from time to time,
-	// and fastReassertRate those of a node after a loss of contact.
+	// reassertRate bounds the names per second that all nodes together check at reassertInterval,
+	// and fastReassertRate those that one node checks after it was out of contact.
 	reassertRate     = 1500
 	fastReassertRate = 5000
 )
@@ -119,7 +119,7 @@ func (d *names) holder(name cluster.Name) (session cluster.SessionID, revision u
 	return cluster.SessionID{}, 0, record{}
 }
 
-// set makes session the holder of a name. It returns the session of this node that was before.
+// set makes session the holder of a name. It returns the session of this node that held it before.
 func (d *names) set(name cluster.Name, session cluster.SessionID, revision uint64, r record) (before cluster.SessionID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -136,8 +136,8 @@ func (d *names) setClaiming(name cluster.Name, session cluster.SessionID) {
 	d.entries[name].claiming = session // exists: an operation is running
 }
 
-// find returns what this node knows of a session of its own that has the key of a name: whether it
-// holds the name, or its claim is not confirmed yet.
+// find reports whether a session of this node, which is in the key of a name, holds that name, and
+// whether its claim is still running.
 func (d *names) find(name cluster.Name, session cluster.SessionID) (holds, claiming bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -167,8 +167,9 @@ func (d *names) confirm(name cluster.Name, session cluster.SessionID, revision u
 	return true
 }
 
-// clear makes session hold the name no more. It returns the revision, and false if the session does
-// not hold it, or with a revision that is not below the given one.
+// clear notes that session does not hold the name any more, and returns the revision of the key. It
+// does nothing and reports false if the session does not hold the name with a revision below the
+// given one.
 func (d *names) clear(name cluster.Name, session cluster.SessionID, below uint64) (revision uint64, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -534,13 +535,13 @@ func (n *Node) purgeOnce(ctx context.Context, b *buckets, name cluster.Name, rev
 	return b.names.Purge(ctx, nameKey(name), jetstream.LastRevision(revision), jetstream.PurgeTTL(markerTTL))
 }
 
-// forget removes what an unanswered write of a session may leave behind, now and when a late
-// request must have arrived.
+// forget removes the record that an unanswered write of a session may leave behind, and goes on
+// until a late request must have arrived.
 func (n *Node) forget(name cluster.Name, session cluster.SessionID) {
-	for looks := 0; looks < 3; {
+	for missing := 0; missing < 3; {
 		found, err := n.removeRecord(name, session)
 		if err == nil && !found {
-			looks++
+			missing++
 		}
 		if !pause(n.ctx, operationTimeout) {
 			return
@@ -575,9 +576,9 @@ func (n *Node) removeRecord(name cluster.Name, session cluster.SessionID) (found
 // sharedReassertRate is the part of this node of reassertRate.
 func (n *Node) sharedReassertRate() int { return max(1, reassertRate/(n.peers.count()+1)) }
 
-// reassert looks whether the sessions of this node still have their names, and claims what is
-// missing, at most rate names per second. While that is being done, urgent makes it begin anew, and
-// reassert does nothing otherwise.
+// reassert checks that the sessions of this node still have their names, and claims those that are
+// missing, at most rate names per second. If a check is running, an urgent one makes that begin
+// anew, and another one does nothing.
 func (n *Node) reassert(rate int, urgent bool) {
 	n.names.mu.Lock()
 	held := make([]cluster.Name, 0, len(n.names.entries))

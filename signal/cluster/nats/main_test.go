@@ -607,25 +607,25 @@ func TestManyNames(t *testing.T) {
 	}
 }
 
-// TestReassertSlowly looks at more names than can be looked at before the next look: that does not
-// make the looks urgent, as a loss of contact does, which ends the slow look.
+// TestReassertSlowly checks more names than can be checked before the next check is due: that does
+// not make the next one urgent, unlike a loss of contact, which ends the slow check.
 func TestReassertSlowly(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, Options{Servers: []string{natstest.Start(t, natsserver.Options{}).URL}, Lease: time.Minute})
 	for i := range 60 { // more than patience lasts
 		attach(n).mustClaim(t, fmt.Sprint("user", i))
 	}
-	eventually(t, "the looks after the start are over", func() bool { return !n.lease.check.Load() && !n.reasserting.Load() })
+	eventually(t, "the checks after the start are over", func() bool { return !n.lease.check.Load() && !n.reasserting.Load() })
 	n.reassert(1, false)
 	n.reassert(1, false)
 	if n.lease.check.Load() {
-		t.Error("a look at the names while there is one is urgent")
+		t.Error("a check of the names during another one is urgent")
 	}
 	if !n.reasserting.Load() {
-		t.Error("a look at 60 names, one a second, is over at once")
+		t.Error("a check of 60 names, one a second, is over at once")
 	}
 	n.lease.check.Store(true)
-	eventually(t, "an urgent look", func() bool { return !n.lease.check.Load() && !n.reasserting.Load() })
+	eventually(t, "an urgent check", func() bool { return !n.lease.check.Load() && !n.reasserting.Load() })
 	if rate := n.sharedReassertRate(); rate != reassertRate {
 		t.Errorf("rate of a node without others: got %d, want %d", rate, reassertRate)
 	}

@@ -4,8 +4,8 @@
 // another bucket: a key for each name, whose value is the session that holds it. A name changes its
 // holder only by compare-and-set with the revision of the key, and a session whose node has no
 // lease any more holds nothing. Messages between sessions go over core NATS to a subject of the
-// receiving node, are numbered, acknowledged and sent again, so each arrives once and in order, or
-// both sessions receive Gone.
+// receiving node; package links numbers them and sends them again, so that each arrives once and in
+// order. Package watches notifies sessions of names that are claimed.
 package nats
 
 import (
@@ -103,7 +103,7 @@ type Node struct {
 	began      time.Time
 
 	lease       lease     // owned by run
-	nextLook    time.Time // when the leases of other nodes are read; owned by run
+	nextCheck   time.Time // when the leases of known nodes are read again; owned by run
 	peers       peers
 	names       names
 	reasserting atomic.Bool
@@ -263,7 +263,7 @@ func retriableConnect(err error) bool {
 	return errors.Is(err, natsgo.ErrNoServers) || errors.Is(err, natsgo.ErrTimeout) || errors.As(err, &network)
 }
 
-// connected makes run look at the lease and the names at once.
+// connected makes run renew the lease and check the names at once.
 func (n *Node) connected() {
 	n.log.Info("connected to NATS")
 	n.lease.check.Store(true)
@@ -278,7 +278,7 @@ func (n *Node) wakeUp() {
 	}
 }
 
-// handleError handles what the connection reports by itself.
+// handleError handles an error that belongs to no call.
 func (n *Node) handleError(_ *natsgo.Conn, sub *natsgo.Subscription, err error) {
 	if errors.Is(err, natsgo.ErrSlowConsumer) {
 		n.metrics.slow.Inc() // the senders send again
@@ -369,7 +369,7 @@ func (n *Node) busy() bool {
 type lease struct {
 	revision uint64      // 0: none
 	held     bool        // once, so that its end matters
-	check    atomic.Bool // the names are to be looked at
+	check    atomic.Bool // the names are to be checked
 }
 
 // leaseValue is the JSON value of a lease.
@@ -379,7 +379,7 @@ type leaseValue struct {
 	Settings string `json:"settings,omitempty"`
 }
 
-// run keeps the lease, and looks which other nodes have one, until Close.
+// run renews the lease, and checks which other nodes have one, until Close.
 func (n *Node) run() {
 	heartbeat := n.opts.Lease / heartbeatsPerLease
 	poll := min(heartbeat, max(n.opts.Lease/30, 100*time.Millisecond))

@@ -16,8 +16,8 @@ import (
 	"parley/signal/cluster"
 )
 
-// reassertInterval is how often a node looks whether it still has its names: the servers may have
-// lost data.
+// reassertInterval is how often a node checks that it still has its names: the NATS servers may
+// have lost data.
 const reassertInterval = time.Minute
 
 // jitter returns d, changed by a fifth at random.
@@ -42,9 +42,8 @@ type sighting struct {
 	since    time.Time
 }
 
-// see notes a lease that was read. It reports false if the lease was not renewed for its length, by
-// the clock of this node: the NATS server may not have noticed its end, because those have clocks
-// of their own.
+// see notes a lease that was read. It reports false if the lease was not renewed for its length by
+// the clock of this node. By the clocks of the NATS servers it may not have ended.
 func (p *peers) see(id cluster.NodeID, revision uint64, lease time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -79,7 +78,8 @@ func (p *peers) count() int {
 // leaseSubject returns the subject of all leases, before their keys.
 func (n *Node) leaseSubject() string { return "$KV." + n.opts.Prefix + "_nodes." }
 
-// pollNodes looks which nodes have a lease, and reports the others as lost. Only run calls it.
+// pollNodes reads which nodes have a lease, and handles the loss of those that had one. Only run
+// calls it.
 func (n *Node) pollNodes() {
 	b := n.buckets.Load()
 	if b == nil {
@@ -104,24 +104,24 @@ func (n *Node) pollNodes() {
 		}
 	}
 	n.peers.mu.Lock()
-	var gone, look []cluster.NodeID
+	var gone, check []cluster.NodeID
 	for id := range n.peers.live {
 		switch {
 		case !live[id]:
 			gone = append(gone, id)
-		case !time.Now().Before(n.nextLook):
-			look = append(look, id)
+		case !time.Now().Before(n.nextCheck):
+			check = append(check, id)
 		}
 	}
 	maps.DeleteFunc(n.peers.seen, func(id cluster.NodeID, _ sighting) bool { return !live[id] })
 	n.peers.mu.Unlock()
-	if len(look) > 0 {
-		n.nextLook = time.Now().Add(jitter(n.opts.Lease / 2))
+	if len(check) > 0 {
+		n.nextCheck = time.Now().Add(jitter(n.opts.Lease / 2))
 	}
 	for _, id := range gone {
 		n.nodeLost(id)
 	}
-	for _, id := range look {
+	for _, id := range check {
 		network{n}.CheckNode(ctx, id)
 	}
 }
@@ -167,8 +167,7 @@ func (n *Node) nodeLost(id cluster.NodeID) {
 	n.links.DropNode(id)
 }
 
-// isLive reports whether a node has a lease now. It asks JetStream: what is known from the last
-// look may be out of date.
+// isLive reports whether a node has a lease now. It reads the lease: peers may be out of date.
 func (n *Node) isLive(ctx context.Context, id cluster.NodeID) (bool, error) {
 	b := n.buckets.Load()
 	if b == nil {

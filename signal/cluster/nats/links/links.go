@@ -1,9 +1,13 @@
-// Package links passes messages between sessions of different nodes, over requests that may be
-// lost.
+// Package links passes messages between sessions of different nodes, by requests that may be lost,
+// delayed or repeated.
 //
-// A link connects two sessions. The messages of one to the other are numbered, go in batches, one
-// batch at a time, are acknowledged and sent again, so each arrives once and in order, or both
-// sessions receive Gone.
+// A link connects two sessions. The messages of one to the other are numbered and go in batches,
+// each of which is sent again until it is acknowledged; the next one waits for that. So each
+// message arrives once and in order. If messages have to be given up, both sessions receive Gone,
+// and the numbers begin anew, in a new epoch.
+//
+// A link ends with its sessions and with their nodes. The receiver remembers the epoch of a link
+// that has ended, so that a late copy of a batch is not delivered again.
 package links
 
 import (
@@ -39,8 +43,8 @@ type Network interface {
 	// NameLost handles that a session of this node has lost a name, by a claim with this revision;
 	// m is the message to the session.
 	NameLost(session cluster.SessionID, name cluster.Name, revision uint64, m cluster.Message)
-	// NameProbed handles a Probe of a session of this node that has ended, by one that claims a name
-	// with this text.
+	// NameProbed handles a Probe of a session of this node that has ended, by one that claims a
+	// name with this text.
 	NameProbed(session cluster.SessionID, text string)
 	// Spawn runs f in a goroutine that the node waits for. It reports false if the node is closed.
 	Spawn(f func()) bool
@@ -49,7 +53,7 @@ type Network interface {
 // ErrNoReceiver is the error of a batch to a node for which nobody receives.
 var ErrNoReceiver = errors.New("nobody receives for the node")
 
-// Metrics count what the links of a node do. All are set.
+// Metrics count what the links of a node do. None is nil.
 type Metrics struct {
 	// Sent and Received count messages to and from sessions of other nodes, Retries the batches
 	// that were sent again, Duplicates the messages that arrived again, Resets the times that
@@ -71,9 +75,10 @@ const (
 	MaxBatch = 256 << 10
 	// maxQueue bounds the bytes that wait for the session of another node.
 	maxQueue = 4 << 20
-	// A link whose remote session has ended is kept for endedFor, because a late copy of a message
-	// may still arrive. SweepInterval is the time between two looks.
-	endedFor      = time.Minute
+	// endedFor is how long a link is kept whose remote session has ended, because a late copy of a
+	// message may still arrive.
+	endedFor = time.Minute
+	// SweepInterval is the time between two calls of Sweep.
 	SweepInterval = 30 * time.Second
 	// forgottenFor is how long the epochs of a node that has no links any more are kept.
 	forgottenFor = time.Hour
@@ -118,15 +123,15 @@ type link struct {
 	size    int  // bytes of queue
 	running bool // a goroutine sends
 	gone    bool // the remote session does not exist any more
-	closed  bool // the link counts no more
+	closed  bool // the link has ended, and Links has forgotten it or is about to
 	reset   bool // the first message in queue reports that those before are lost
-	talked  bool // the sessions have exchanged messages, so that its end concerns the local one
+	used    bool // messages were exchanged: the local session receives Gone when the link is dropped
 	endedAt time.Time
 
 	// Incoming.
 	receivedEpoch uint64
 	received      uint64 // number of the last message that was delivered
-	forgotten     uint64 // batches of this epoch, and of earlier ones, are late copies
+	forgotten     uint64 // batches of this epoch and of earlier ones are late copies
 }
 
 // forgotten are the latest epochs of the links that this node has forgotten, by remote node. Epochs
@@ -192,7 +197,7 @@ func (all *Links) link(local, remote cluster.SessionID, create bool) *link {
 	return l
 }
 
-// Busy reports whether messages are on their way.
+// Busy reports whether messages are not acknowledged yet.
 func (all *Links) Busy() bool {
 	for i := range all.shards {
 		if all.shards[i].busy() {
@@ -276,7 +281,7 @@ func (all *Links) End(id cluster.SessionID) {
 	}
 }
 
-// enqueued is what became of a message that was to be queued.
+// enqueued is the result of enqueue.
 type enqueued int
 
 const (
@@ -297,21 +302,21 @@ func (l *link) enqueue(kind cluster.Kind, frame []byte) enqueued {
 		l.resetLocked()
 		return queueLost
 	}
-	l.talked = l.talked || q.counts()
+	l.used = l.used || q.notifies()
 	l.pushLocked(q)
 	return inQueue
 }
 
-// control reports whether the message is one between nodes, which no session has sent. There are
-// few, and they are small.
+// control reports whether the message is one between nodes, which no session has sent. These are
+// few and small.
 func (q *queued) control() bool { return q.kind == kindEnd || q.kind == kindLost }
 
-// counts reports whether the sender is to be informed when the message is lost.
-func (q *queued) counts() bool { return !q.control() && q.kind != cluster.Gone }
+// notifies reports whether the sender receives Gone if the message is lost.
+func (q *queued) notifies() bool { return !q.control() && q.kind != cluster.Gone }
 
-// losesLocked reports whether the sender is to be informed when the queue is lost.
-func (l *link) losesLocked() bool {
-	return slices.ContainsFunc(l.queue, func(q queued) bool { return q.counts() })
+// notifiesLocked reports whether the sender receives Gone if the queue is lost.
+func (l *link) notifiesLocked() bool {
+	return slices.ContainsFunc(l.queue, func(q queued) bool { return q.notifies() })
 }
 
 func (l *link) pushLocked(q queued) {
@@ -374,7 +379,7 @@ func (l *link) sendBatch() bool {
 	return l.finish(result, epoch, batch)
 }
 
-// finish notes what became of a batch.
+// finish handles the result of a batch. more is for sendBatch.
 func (l *link) finish(result reply, epoch uint64, batch []queued) (more bool) {
 	l.mu.Lock()
 	if l.epoch != epoch || l.closed { // the queue has overflowed, or the node has failed, meanwhile
@@ -395,14 +400,14 @@ func (l *link) finish(result reply, epoch uint64, batch []queued) (more bool) {
 			l.queue = nil
 		}
 	case replyGone:
-		notify = l.losesLocked()
+		notify = l.notifiesLocked()
 		ended = slices.ContainsFunc(l.queue, func(q queued) bool { return q.kind == kindEnd })
 		l.queue, l.size, l.gone, l.reset, l.endedAt = nil, 0, true, false, time.Now()
 	case replyDead: // of a link that DropNode did not find any more
-		notify, reason, ended = l.losesLocked(), cluster.Disconnected, true
+		notify, reason, ended = l.notifiesLocked(), cluster.Disconnected, true
 		l.queue, l.size = nil, 0
 	default: // a gap, or no answer in time
-		notify, reason = l.losesLocked(), cluster.Disconnected
+		notify, reason = l.notifiesLocked(), cluster.Disconnected
 		l.resetLocked()
 	}
 	if ended {
@@ -418,7 +423,7 @@ func (l *link) finish(result reply, epoch uint64, batch []queued) (more bool) {
 	return true
 }
 
-// reply is what became of a batch.
+// reply is the result of a batch.
 type reply byte
 
 const (
@@ -470,7 +475,7 @@ func (all *Links) pause() {
 	}
 }
 
-// lane returns the lane that the messages of one session to another have.
+// lane returns the lane of the messages from one session to another.
 func lane(from, to cluster.SessionID) uint64 {
 	h := fnv.New64a()
 	var b [8]byte
@@ -548,7 +553,7 @@ func (all *Links) receive(data []byte) reply {
 		}
 		l.mu.Lock()
 		l.received = number
-		l.talked = l.talked || f.message.Kind != kindLost && f.message.Kind != kindEnd
+		l.used = l.used || f.message.Kind != kindLost && f.message.Kind != kindEnd
 		l.mu.Unlock()
 	}
 	return replyOK
@@ -570,7 +575,7 @@ func (all *Links) drop(chosen func(remote cluster.SessionID) bool) {
 		s.mu.Unlock()
 		for _, l := range dropped {
 			l.mu.Lock()
-			notify := !l.closed && (l.talked && !l.gone || l.losesLocked())
+			notify := !l.closed && (l.used && !l.gone || l.notifiesLocked())
 			l.closed, l.queue, l.size = true, nil, 0
 			l.mu.Unlock()
 			all.remove(l)

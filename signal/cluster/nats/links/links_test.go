@@ -522,8 +522,8 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// TestNames checks that a session that has lost its name is notified once, and that a name that an
-// ended session may have left behind is looked at when it is probed.
+// TestNames checks that a session that has lost its name is notified once, and that a Probe of a
+// session that has ended is passed to its node.
 func TestNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nodes := startNodes(t, 2)
@@ -538,7 +538,7 @@ func TestNames(t *testing.T) {
 		from.send(to.SessionID, cluster.Message{Kind: cluster.Probe, FromName: "bob"})
 		synctest.Wait()
 		if !slices.Equal(nodes[1].probed, []string{"bob"}) {
-			t.Errorf("names that are asked for: got %q, want bob", nodes[1].probed)
+			t.Errorf("probed names: got %q, want bob", nodes[1].probed)
 		}
 		for _, n := range nodes {
 			if n.links.Busy() {
