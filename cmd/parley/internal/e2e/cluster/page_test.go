@@ -104,7 +104,7 @@ func TestPageResumesAtAnotherNode(t *testing.T) {
 		if err := page.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		signedIn(t, d, 0)
+		signedIn(t, d, func() int { return 0 })
 	})
 }
 

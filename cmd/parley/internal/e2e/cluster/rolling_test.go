@@ -72,7 +72,7 @@ func TestRollingRestart(t *testing.T) {
 	moments = append(moments, time.Now())
 	for _, n := range d.Nodes {
 		restart(t, n, drain)
-		signedIn(t, d, len(all))
+		signedIn(t, d, func() int { return len(all) })
 	}
 	moments = append(moments, time.Now())
 	for i := range calls {
@@ -136,18 +136,19 @@ func restart(t *testing.T, n *deployment.Node, drain time.Duration) {
 }
 
 // signedIn waits until all users are signed in, at any node.
-func signedIn(t *testing.T, d *deployment.Deployment, users int) {
+func signedIn(t *testing.T, d *deployment.Deployment, users func() int) {
 	t.Helper()
 	for deadline := time.Now().Add(e2etest.Patience); ; time.Sleep(50 * time.Millisecond) { // between two looks
 		names := 0.0
 		for _, n := range d.Nodes {
 			names += metric(t, n, "signaling_names")
 		}
-		if int(names) == users {
+		want := users()
+		if int(names) == want {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%v users are signed in, want %d", names, users)
+			t.Fatalf("%v users are signed in, want %d", names, want)
 		}
 	}
 }
