@@ -221,3 +221,31 @@ func TestArchitecture(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesOfTests checks that the tests exist that pages name.
+func TestNamesOfTests(t *testing.T) {
+	tests := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() && e.Name() == "node_modules" {
+			return cmp.Or(err, fs.SkipDir)
+		}
+		if e.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		source, err := os.ReadFile(path)
+		for _, f := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(source), -1) {
+			tests[f[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range pages(t) {
+		for _, test := range regexp.MustCompile(`\bTest[A-Z]\w*`).FindAllString(text, -1) {
+			if !tests[test] {
+				t.Errorf("%s names %s, which does not exist", name, test)
+			}
+		}
+	}
+}
