@@ -11,11 +11,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"parley/signal/cluster"
+	"parley/signal/cluster/nats/names"
 )
 
 const (
 	// schemaVersion is the version of the keys, values and messages.
-	schemaVersion = 1
+	schemaVersion = names.Version
 	schemaKey     = "parley-schema" // in the metadata of a bucket
 	// maxValue bounds a value, in bytes.
 	maxValue = 512

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"parley/signal/cluster"
+	"parley/signal/cluster/nats/names"
 )
 
 // twoNodes starts two nodes at one NATS server, whose leases are not renewed during a test.
@@ -25,22 +26,22 @@ func TestLookupDuringClaim(t *testing.T) {
 	t.Parallel()
 	n, _ := twoNodes(t)
 	c := attach(n)
-	own := newRecord(&cluster.Claim{Session: c.SessionID})
+	own := names.NewRecord(&cluster.Claim{Session: c.SessionID})
 	value, err := json.Marshal(own)
 	if err != nil {
 		t.Fatal(err)
 	}
 	written, looked := make(chan uint64), make(chan struct{})
-	n.enqueue(call("alice"), func() { // as a claim does
-		n.names.setClaiming(call("alice"), c.SessionID)
-		revision, err := n.buckets.Load().names.Create(t.Context(), nameKey(call("alice")), value)
+	n.names.Enqueue(call("alice"), func() { // as a claim does
+		n.names.SetClaiming(call("alice"), c.SessionID)
+		revision, err := n.buckets.Load().names.Create(t.Context(), names.Key(call("alice")), value)
 		if err != nil {
 			t.Error(err)
 		}
 		written <- revision
 		<-looked
-		n.names.set(call("alice"), c.SessionID, revision, own)
-		n.names.setClaiming(call("alice"), cluster.SessionID{})
+		n.names.Set(call("alice"), c.SessionID, revision, own)
+		n.names.SetClaiming(call("alice"), cluster.SessionID{})
 	})
 	<-written
 	if _, err := n.tryLookup(t.Context(), n.buckets.Load(), call("alice")); err != errUnconfirmed {
@@ -69,17 +70,17 @@ func TestTakenAndReleased(t *testing.T) {
 	for name, leaseEnded := range map[string]bool{"taken by right": false, "taken after the end of the lease": true} {
 		c := attach(n)
 		c.mustClaim(t, name)
-		_, revision, _ := n.names.holder(call(name))
+		_, revision, _ := n.names.Holder(call(name))
 		kv := other.buckets.Load().names
-		revision, err := kv.Update(t.Context(), nameKey(call(name)), []byte("{}"), revision)
+		revision, err := kv.Update(t.Context(), names.Key(call(name)), []byte("{}"), revision)
 		if err == nil {
-			err = kv.Purge(t.Context(), nameKey(call(name)), jetstream.LastRevision(revision), jetstream.PurgeTTL(markerTTL))
+			err = kv.Purge(t.Context(), names.Key(call(name)), jetstream.LastRevision(revision), jetstream.PurgeTTL(markerTTL))
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		if leaseEnded {
-			n.names.leases.Add(1)
+			n.names.LeaseEnded()
 		}
 		n.reassertName(call(name))
 		if lost := len(c.got) > 0 && c.next(t).Kind == cluster.Lost; lost == leaseEnded {

@@ -12,6 +12,7 @@ import (
 
 	"parley/signal/cluster"
 	"parley/signal/cluster/nats/links"
+	"parley/signal/cluster/nats/names"
 	"parley/signal/cluster/natsserver"
 	"parley/signal/cluster/natstest"
 )
@@ -332,7 +333,7 @@ func TestServerClocksApart(t *testing.T) {
 		if got := killed.claim(command{Name: name}); got != "ok" {
 			t.Fatalf("claim while %s leads: got %s", server, got)
 		}
-		entry, err := a.buckets.Load().names.Get(t.Context(), nameKey(call(name)))
+		entry, err := a.buckets.Load().names.Get(t.Context(), names.Key(call(name)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"parley/signal"
 	"parley/signal/cluster"
 	"parley/signal/cluster/nats/links"
+	"parley/signal/cluster/nats/names"
 )
 
 const (
@@ -103,8 +104,8 @@ func (n network) CheckNode(ctx context.Context, id cluster.NodeID) (lost bool) {
 
 // NameLost implements links.Network.
 func (n network) NameLost(session cluster.SessionID, name cluster.Name, revision uint64, m cluster.Message) {
-	n.enqueue(name, func() {
-		if _, ok := n.names.clear(name, session, revision); ok {
+	n.names.Enqueue(name, func() {
+		if _, ok := n.names.Clear(name, session, revision); ok {
 			n.Deliver(session, m, nil)
 		}
 	})
@@ -114,11 +115,11 @@ func (n network) NameLost(session cluster.SessionID, name cluster.Name, revision
 func (n network) NameProbed(session cluster.SessionID, text string) {
 	for _, space := range [...]signal.Dialect{signal.DialectCall, signal.DialectRelay} {
 		name := cluster.Name{Space: string(space), Text: text}
-		n.enqueue(name, func() { _, _ = n.removeRecord(name, session) })
+		n.names.Enqueue(name, func() { _, _ = n.removeRecord(name, session) })
 	}
 }
 
-func (n network) topic(name cluster.Name) string { return n.subject("w." + nameKey(name)) }
+func (n network) topic(name cluster.Name) string { return n.subject("w." + names.Key(name)) }
 
 // Subscribe implements watches.Bus.
 func (n network) Subscribe(ctx context.Context, name cluster.Name, receive func([]byte)) (end func(), err error) {

@@ -3,9 +3,9 @@
 // Each node holds a lease in a JetStream bucket and renews it. The names of its sessions are in
 // another bucket: a key for each name, whose value is the session that holds it. A name changes its
 // holder only by compare-and-set with the revision of the key, and a session whose node has no
-// lease any more holds nothing. Messages between sessions go over core NATS to a subject of the
-// receiving node; package links numbers them and sends them again, so that each arrives once and in
-// order. Package watches notifies sessions of names that are claimed.
+// lease any more holds nothing; package names keeps those of this node. Messages between sessions
+// go over core NATS to a subject of the receiving node; package links numbers them and sends them
+// again, so that each arrives once and in order. Package watches notifies sessions of claims.
 package nats
 
 import (
@@ -27,6 +27,7 @@ import (
 
 	"parley/signal/cluster"
 	"parley/signal/cluster/nats/links"
+	"parley/signal/cluster/nats/names"
 	"parley/signal/cluster/nats/watches"
 )
 
@@ -92,8 +93,7 @@ type Node struct {
 	requests     atomic.Pointer[natsgo.Subscription] // nil if they are not handled
 	requestSlots chan struct{}                       // one for each request to another node
 
-	slots chan struct{} // one for each operation at JetStream
-	wake  chan struct{} // has a value when the connection has changed, or another node has left
+	wake chan struct{} // has a value when the connection has changed, or another node has left
 
 	buckets    atomic.Pointer[buckets] // nil until they are known
 	validUntil atomic.Int64            // when the lease may end, in nanoseconds since began
@@ -105,7 +105,7 @@ type Node struct {
 	lease       lease     // owned by run
 	nextCheck   time.Time // when the leases of known nodes are read again; owned by run
 	peers       peers
-	names       names
+	names       *names.Names
 	reasserting atomic.Bool
 	links       *links.Links
 
@@ -128,16 +128,16 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		Sessions: cluster.NewSessions(), opts: opts, log: opts.Logger, slots: make(chan struct{}, maxOperations),
+		Sessions: cluster.NewSessions(), opts: opts, log: opts.Logger,
 		requestSlots: make(chan struct{}, maxRequests),
 		wake:         make(chan struct{}, 1), began: time.Now(), started: make(chan error, 1),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	n.Watches = watches.New(network{n})
-	n.names.entries = make(map[cluster.Name]*entry)
 	n.peers.live, n.peers.seen = make(map[cluster.NodeID]peer), make(map[cluster.NodeID]sighting)
 	n.metrics, n.Collector = newMetrics(n)
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.names = names.New(n.ctx, n.spawn, maxOperations)
 	n.links = links.New(n.ctx, network{n}, n.metrics.links)
 	if err := n.connect(); err != nil {
 		n.cancel()
@@ -362,7 +362,7 @@ func (n *Node) close() {
 
 // busy reports whether operations or messages are on their way.
 func (n *Node) busy() bool {
-	return len(n.slots) > 0 || n.names.busy() || n.links.Busy()
+	return n.names.Busy() || n.links.Busy()
 }
 
 // lease is the state of this node's own lease. All but check belong to run.
@@ -476,7 +476,7 @@ func (n *Node) renew() error {
 	// By the clock of another node, the lease may have ended: see peers.see.
 	if lost || n.lease.held && n.now()-n.renewed.Load() >= int64(n.opts.Lease) {
 		n.metrics.leasesLost.Inc()
-		n.names.leases.Add(1)
+		n.names.LeaseEnded()
 		n.log.Warn("the lease of this node had ended: other nodes may have taken its names")
 		n.links.Reset()
 		n.lease.check.Store(true)

@@ -21,6 +21,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"parley/signal/cluster"
+	"parley/signal/cluster/nats/names"
 )
 
 // nodeEnvironment carries the options of a node to its process.
@@ -183,7 +184,7 @@ func (h *nodeHost) execute(c command) {
 				e.Session = taken.Holder
 			}
 			if err == nil {
-				_, e.Revision, _ = n.names.holder(claim.Name)
+				_, e.Revision, _ = n.names.Holder(claim.Name)
 			}
 			emit(e)
 		})
@@ -193,7 +194,7 @@ func (h *nodeHost) execute(c command) {
 		} else {
 			n.Release(call(c.Name), self)
 		}
-		if !n.enqueue(call(c.Name), func() { emit(event{ID: c.ID}) }) {
+		if !n.names.Enqueue(call(c.Name), func() { emit(event{ID: c.ID}) }) {
 			emit(event{ID: c.ID})
 		}
 	case "lookup":
@@ -213,12 +214,12 @@ func (h *nodeHost) execute(c command) {
 // releaseUnfenced is a release with a defect that the histories have to show: it removes the key
 // whatever its revision is.
 func (n *Node) releaseUnfenced(name cluster.Name, session cluster.SessionID) {
-	n.names.clear(name, session, noRevision)
-	n.enqueue(name, func() {
+	n.names.Clear(name, session, names.NoRevision)
+	n.names.Enqueue(name, func() {
 		ctx, cancel := context.WithTimeout(n.ctx, releaseTimeout)
 		defer cancel()
 		if b := n.buckets.Load(); b != nil {
-			_ = b.names.Purge(ctx, nameKey(name))
+			_ = b.names.Purge(ctx, names.Key(name))
 		}
 	})
 }
