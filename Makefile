@@ -92,7 +92,7 @@ check:
 # Archives, packages, checksums and SBOM of the commit in out/release, without a network once the tools are there. Nothing
 # is published. See the topic install.
 TOOLS = $(CURDIR)/out/tools
-.PHONY: release tools packages
+.PHONY: release tools packages compose package-tools
 release: tools
 	PATH="$(TOOLS):$$PATH" GOFLAGS= goreleaser release --snapshot --clean
 
@@ -101,11 +101,18 @@ tools:
 	GOBIN="$(TOOLS)" go -C packaging install tool
 
 # The release of the commit made twice and compared; its packages installed, upgraded and removed in a small Debian that is
-# booted with systemd; the image built and run; the module path changed. Wants root.
-packages: tools
-	@missing=; for p in mmdebstrap:mmdebstrap buildah:buildah unshare:util-linux; do command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
+# booted with systemd; the image built and run, and compose.yaml with it; the module path changed. Wants root.
+PACKAGE_TESTS = PATH="$(TOOLS):$$PATH" PARLEY_PACKAGES="$(CURDIR)/out/packages" go test -count=1 -timeout 90m -tags packages -v ./cmd/parley/internal/e2e/packages
+packages: tools package-tools deps
+	$(PACKAGE_TESTS)
+
+# The services of compose.yaml, started in namespaces as an engine would, and called.
+compose: package-tools
+	$(PACKAGE_TESTS) -run TestImage
+
+package-tools:
+	@missing=; for p in mmdebstrap:mmdebstrap buildah:buildah unshare:util-linux busybox:busybox-static nft:nftables ip:iproute2; do command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
 	[ -z "$$missing" ] || $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null
-	PATH="$(TOOLS):$$PATH" PARLEY_PACKAGES="$(CURDIR)/out/packages" go test -count=1 -timeout 60m -tags packages -v ./cmd/parley/internal/e2e/packages
 
 # The devices, on a machine with a known camera and audio device that is emulated,
 # and wants a quiet host: see cmd/parley/internal/e2e/lab.

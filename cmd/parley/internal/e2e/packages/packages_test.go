@@ -299,16 +299,17 @@ func TestImage(t *testing.T) {
 	run(t, root, "mkdir", "-p", mounted+"/usr/local")
 	run(t, root, "cp", "-a", goroot, mounted+"/usr/local/go")
 	build("config", "--env", "PATH=/usr/local/go/bin:/usr/sbin:/usr/bin:/sbin:/bin", "--env", "HOME=/root",
-		"--env", "GOPROXY="+strings.TrimSpace(run(t, root, "go", "env", "GOPROXY")), "--env", "GOTOOLCHAIN=local", base)
+		"--env", "GOPROXY=off", "--env", "GOTOOLCHAIN=local", base)
 	build("commit", "--quiet", base, "localhost/parley-go")
 	defer func() { _ = exec.Command("buildah", "rmi", "-f", "localhost/parley-go", "localhost/parley-test").Run() }()
 	clone := filepath.Join(work, "clone")
 	run(t, root, "git", "clone", "-q", ".", clone)
+	run(t, clone, "go", "mod", "download") // the build has this machine's modules, but perhaps not its network
 	build("bud", "--quiet", "--isolation", "chroot", "--format", "docker", "--build-arg", "GO=localhost/parley-go",
 		"--volume", strings.TrimSpace(run(t, root, "go", "env", "GOMODCACHE"))+":/root/go/pkg/mod",
 		"--volume", strings.TrimSpace(run(t, root, "go", "env", "GOCACHE"))+":/root/.cache/go-build", "--tag", "localhost/parley-test", clone)
 
-	var image struct {
+	var description struct {
 		Docker struct {
 			Config struct {
 				User            string
@@ -318,16 +319,18 @@ func TestImage(t *testing.T) {
 			}
 		}
 	}
-	if err := json.Unmarshal([]byte(build("inspect", "--type", "image", "localhost/parley-test")), &image); err != nil {
+	if err := json.Unmarshal([]byte(build("inspect", "--type", "image", "localhost/parley-test")), &description); err != nil {
 		t.Fatal(err)
 	}
-	config := image.Docker.Config
+	config := description.Docker.Config
 	if config.User != "65532:65532" || !slices.Equal(config.Cmd, []string{"serve"}) || len(config.Healthcheck.Test) < 4 || config.Healthcheck.Test[0] != "CMD" {
 		t.Errorf("got configuration %+v", config)
 	}
 	container := build("from", "localhost/parley-test")
 	defer func() { _ = exec.Command("buildah", "rm", container).Run() }()
-	checkImage(t, build("mount", container), config.Entrypoint, config.Cmd, config.Healthcheck.Test[1:], config.Env)
+	img := image{build("mount", container), config.User, config.Entrypoint, config.Cmd, config.Env, config.Healthcheck.Test[1:]}
+	t.Run("container", func(t *testing.T) { checkImage(t, img.root, img.entrypoint, img.command, img.health, img.env) })
+	t.Run("compose", func(t *testing.T) { checkCompose(t, img) })
 }
 
 // checkImage checks the files of an image, and runs its commands there as its user, without
