@@ -41,6 +41,7 @@ docs: deps
 # What the tests run beside Go: real browsers, ffmpeg, Node. Each is installed
 # by its package's name, if its command is not there.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+install = { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(1) >/dev/null; }
 deps:
 	@missing=; \
 	for p in chromium:chromium firefox-esr:firefox-esr ffmpeg:ffmpeg ffprobe:ffmpeg node:nodejs npm:npm turnserver:coturn \
@@ -52,8 +53,7 @@ deps:
 	/usr/bin/python3 -c "$(PEERS)" 2>/dev/null || missing="$$missing $(PEER_PACKAGES)"; \
 	if [ -n "$$missing" ]; then \
 		echo "installing$$missing"; \
-		$(SUDO) apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+		$(call install,$$missing); \
 	fi
 	npm install --prefix signal/testdata/original --no-audit --no-fund --no-save --silent
 	npm install --prefix cmd/parley/internal/e2e/adapter/testdata --no-audit --no-fund --no-save --no-package-lock --silent
@@ -97,7 +97,7 @@ release: tools
 	PATH="$(TOOLS):$$PATH" GOFLAGS= goreleaser release --snapshot --clean
 
 tools:
-	@pkg-config --exists vpx || $(SUDO) apt-get install -y -qq --no-install-recommends libvpx-dev >/dev/null
+	@command -v g++ >/dev/null && pkg-config --exists vpx || $(call install,g++ pkg-config libvpx-dev)
 	GOBIN="$(TOOLS)" go -C packaging install tool
 
 # The release of the commit made twice and compared; its packages installed, upgraded and removed in a small Debian that is
@@ -112,7 +112,7 @@ compose: package-tools
 
 package-tools:
 	@missing=; for p in mmdebstrap:mmdebstrap buildah:buildah unshare:util-linux busybox:busybox-static nft:nftables ip:iproute2; do command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
-	[ -z "$$missing" ] || $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+	[ -z "$$missing" ] || $(call install,$$missing)
 
 # The devices, on a machine with a known camera and audio device that is emulated,
 # and wants a quiet host: see cmd/parley/internal/e2e/lab.
@@ -172,8 +172,8 @@ glare: deps
 # the table of the topic sources. One is recorded from the audio device of make lab.
 formats: deps
 	@[ -n "$$PARLEY_LAB" ] || { echo "set PARLEY_LAB to the program that runs a command in a machine with an audio device, as make lab does"; exit 1; }
-	@missing=; for c in gst-launch-1.0 mkvmerge opusenc sox arecord espeak-ng; do command -v $$c >/dev/null || missing=1; done; [ -z "$$missing" ] || $(SUDO) apt-get install -y -qq --no-install-recommends gstreamer1.0-tools \
-		gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly mkvtoolnix opus-tools sox alsa-utils espeak-ng >/dev/null
+	@missing=; for c in gst-launch-1.0 mkvmerge opusenc sox arecord espeak-ng; do command -v $$c >/dev/null || missing=1; done; [ -z "$$missing" ] || $(call install,gstreamer1.0-tools \
+		gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly mkvtoolnix opus-tools sox alsa-utils espeak-ng)
 	go test -count=1 -timeout 30m -tags "$(TAGS) formats" -run 'TestFormats$$' -v ./cmd/parley/internal/e2e/ffmpeg
 
 # A gigabyte through pipe and send, to and from Chromium and Firefox too, and
@@ -205,7 +205,7 @@ bench-cluster: deps
 # What streams cost beside ffmpeg, aiortc and Pion's examples, and how long a frame is on its
 # way, as Markdown tables.
 bench-media: deps
-	@[ -e /usr/bin/python3 ] && /usr/bin/python3 -c 'import aiortc' 2>/dev/null || $(SUDO) apt-get install -y -qq --no-install-recommends python3-aiortc >/dev/null
+	@[ -e /usr/bin/python3 ] && /usr/bin/python3 -c 'import aiortc' 2>/dev/null || $(call install,python3-aiortc)
 	go test -tags "vpx bench" -count=1 -run 'TestBenchMedia|TestBenchVideo|TestBenchLatency' -v ./cmd/parley/internal/e2e/bench | grep '^|\|FAIL'
 
 # Call set-up between two processes beside libwebrtc's, as a Markdown table.
