@@ -196,7 +196,7 @@ func (n *Node) Ready(ctx context.Context) error {
 	return n.await(ctx, n.Admin+"/readyz", func(status int, text string) bool { return status == http.StatusOK && strings.HasPrefix(text, "ready") })
 }
 
-// Metric returns the sum of the values of a metric.
+// Metric returns the sum of the values of a metric, or the value of one with labels in braces.
 func (n *Node) Metric(ctx context.Context, name string) (sum float64, err error) {
 	_, text, err := get(ctx, n.Admin+"/metrics")
 	if err != nil {
@@ -204,7 +204,7 @@ func (n *Node) Metric(ctx context.Context, name string) (sum float64, err error)
 	}
 	for line := range strings.Lines(text) {
 		label, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if l, _, _ := strings.Cut(label, "{"); l == name {
+		if l, _, _ := strings.Cut(label, "{"); l == name || label == name {
 			var v float64
 			if _, err := fmt.Sscan(value, &v); err != nil {
 				return 0, fmt.Errorf("metric %s of %s: %w", name, n.Name, err)
