@@ -46,7 +46,7 @@ deps:
 	@missing=; \
 	for p in chromium:chromium firefox-esr:firefox-esr ffmpeg:ffmpeg ffprobe:ffmpeg node:nodejs npm:npm turnserver:coturn \
 		Xvfb:xvfb tshark:tshark nft:nftables ip:iproute2 unshare:util-linux g++:g++ pkg-config:pkg-config pulseaudio:pulseaudio pactl:pulseaudio-utils tmux:tmux espeak-ng:espeak-ng janus:janus whip-client:simple-whip-client \
-		man:man-db groff:groff-base mandoc:mandoc fish:fish zsh:zsh haproxy:haproxy mosquitto:mosquitto systemd-analyze:systemd promtool:prometheus; do \
+		man:man-db groff:groff-base mandoc:mandoc fish:fish zsh:zsh haproxy:haproxy mosquitto:mosquitto zbarimg:zbar-tools systemd-analyze:systemd promtool:prometheus; do \
 		command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; \
 	done; \
 	pkg-config --exists vpx 2>/dev/null || missing="$$missing libvpx-dev"; \

@@ -1,8 +1,9 @@
 package session
 
 import (
+	"bytes"
+	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -47,13 +48,14 @@ func newExchange(o *Options, r *resources.Resources) (signaling.Transport, error
 	}), nil
 }
 
-// showLine prints a line for the peer, on a terminal with its QR code if that fits.
+// showLine prints a line for the peer, on a terminal with its QR code.
 func showLine(report *event.Reporter, l manual.Line, text string) {
-	if report.Interactive() {
+	lacks := ""
+	if report.Interactive() && stdio.WantsColor(os.Stderr) {
 		if columns, rows, err := term.GetSize(int(os.Stderr.Fd())); err == nil {
-			if code := drawCode(text, columns, rows-4); code != "" {
-				report.Infof("%s", code)
-			}
+			var code []byte
+			code, lacks = drawCode(text, columns, rows)
+			report.Draw(os.Stderr, code)
 		}
 	}
 	if l.Type == signal.Offer {
@@ -62,24 +64,34 @@ func showLine(report *event.Reporter, l manual.Line, text string) {
 		report.Infof("send this line back to the caller, who pastes it:")
 	}
 	report.Report(event.Event{Name: "manual", Fields: event.Fields("type", string(l.Type), "line", text), Output: text})
+	if lacks != "" {
+		report.Infof("%s", lacks) // below the line, which may fill the screen
+	}
 }
 
-// drawCode returns the QR code of a text as rows of half blocks, dark on light, or "" if it does
-// not fit.
-func drawCode(text string, columns, rows int) string {
+// drawCode returns the QR code of a line as rows of half blocks, black on white in terminals of any
+// colors, or why there is none. The line and three others fit below it.
+func drawCode(text string, columns, rows int) (drawing []byte, lacks string) {
 	code, err := qr.Encode(text, qr.L)
+	if err != nil {
+		return nil, "the line is too long for a QR code"
+	}
 	const quiet = 4 // modules around it (ISO/IEC 18004)
-	if err != nil || code.Size+2*quiet > columns || (code.Size+2*quiet+1)/2 > rows {
-		return ""
+	width := code.Size + 2*quiet
+	columns, fits := max(columns, width), columns >= width
+	height := (width+1)/2 + (len(text)+columns-1)/columns + 3
+	if !fits || height > rows {
+		return nil, fmt.Sprintf("this terminal is too small for a QR code of the line, which needs %d columns and %d rows", width, height)
 	}
-	var b strings.Builder
+	var b bytes.Buffer
 	for y := -quiet; y < code.Size+quiet; y += 2 {
+		b.WriteString("\x1b[38;5;16;48;5;231m")
 		for x := -quiet; x < code.Size+quiet; x++ {
-			b.WriteString(map[[2]bool]string{{false, false}: "█", {false, true}: "▀", {true, false}: "▄", {true, true}: " "}[[2]bool{code.Black(x, y), code.Black(x, y+1)}])
+			b.WriteString(map[[2]bool]string{{true, true}: "█", {true, false}: "▀", {false, true}: "▄", {false, false}: " "}[[2]bool{code.Black(x, y), code.Black(x, y+1)}])
 		}
-		b.WriteString("\n")
+		b.WriteString("\x1b[0m\n")
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return b.Bytes(), ""
 }
 
 // watchSilence ends a call with --manual, whose connection fails late, when nothing has come for a
