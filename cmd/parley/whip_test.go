@@ -137,6 +137,16 @@ func TestWHIP(t *testing.T) {
 	}
 }
 
+// TestWHIPSimulcast publishes three sizes, which the server takes apart by their RIDs.
+func TestWHIPSimulcast(t *testing.T) {
+	s := whiptest.New(t, whiptest.Options{})
+	out, _, stop := publish(t, endpoint(s.URL, "whip", "/whip/cam"), "--simulcast", "--video-size", "640x480@15")
+	s.Await(t, func() bool { return slices.Equal(s.Layers("cam"), []string{"f", "h", "q"}) })
+	if code := stop(); code != exit.OK {
+		t.Errorf("got %d: %s", code, out.String())
+	}
+}
+
 // TestWHIPOutage restarts ICE when the path is silent, and goes on.
 func TestWHIPOutage(t *testing.T) {
 	s := whiptest.New(t, whiptest.Options{})

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +39,7 @@ type Server struct {
 
 	mu       sync.Mutex // guards the following
 	streams  map[string][]*webrtc.TrackLocalStaticRTP
+	layers   map[string][]string // RIDs of simulcast that came, by stream
 	sessions map[string]*session
 	requests []string
 	count    int
@@ -56,7 +58,7 @@ type session struct {
 // New starts a server until the test is over.
 func New(t *testing.T, o Options) *Server {
 	t.Helper()
-	s := &Server{options: o, streams: map[string][]*webrtc.TrackLocalStaticRTP{}, sessions: map[string]*session{}, changed: make(chan struct{})}
+	s := &Server{options: o, streams: map[string][]*webrtc.TrackLocalStaticRTP{}, layers: map[string][]string{}, sessions: map[string]*session{}, changed: make(chan struct{})}
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(func() {
 		s.Close()
@@ -107,6 +109,13 @@ func (s *Server) Publishes(name string, tracks int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.streams[name]) == tracks
+}
+
+// Layers returns the sorted RIDs of the simulcast layers of a stream that have come.
+func (s *Server) Layers(name string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(slices.Values(s.layers[name]))
 }
 
 func (s *Server) all() map[string]*session {
@@ -194,7 +203,7 @@ func (s *Server) create(w http.ResponseWriter, publish bool, name, offer string)
 		return
 	}
 	one := &session{pc: pc, offer: offer, etag: 1}
-	if publish && (strings.Count(offer, "\nm=video") > 1 || !strings.Contains(offer, "VP8/90000") && strings.Contains(offer, "\nm=video")) {
+	if publish && (strings.Count(offer, "\nm=video") > 1 || !strings.Contains(offer, "VP8/90000") && !strings.Contains(offer, "\na=simulcast:") && strings.Contains(offer, "\nm=video")) {
 		_ = pc.Close()
 		whip.WriteProblem(w, http.StatusUnprocessableEntity, "want one video of VP8")
 		return
@@ -307,6 +316,9 @@ func (s *Server) forward(name string, pc *webrtc.PeerConnection, in *webrtc.Trac
 	}
 	s.mu.Lock()
 	s.streams[name] = append(s.streams[name], out)
+	if in.RID() != "" {
+		s.layers[name] = append(s.layers[name], in.RID())
+	}
 	s.change()
 	s.mu.Unlock()
 	asked := time.Time{}
