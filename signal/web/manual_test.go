@@ -44,9 +44,12 @@ func TestManualExchange(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)
 		alice, bob := manualTab(b, at, "alice"), manualTab(browsers.Chromium(t, nil), at, "bob")
+		alice.Wait(`document.querySelector('#callForm').hidden`) // there is nobody to call by name
 		for range 2 {
+			alice.Wait(`document.querySelector('#manualCopyBtn').disabled`)
 			alice.Click("#manualOfferBtn")
 			offer := ourLine(t, alice, "offer")
+			alice.Wait(`document.querySelector('#manualOfferBtn').disabled && !document.querySelector('#manualCopyBtn').disabled`)
 			use(alice, offer, "This is your own offer")
 			use(alice, "hello", "This is no line of parley")
 			use(alice, strings.Repeat("x", 100<<10), "longer than")

@@ -36,6 +36,8 @@ export class ManualSignaling {
     this.#on = on;
     this.#dialog = newDialog('manualDialog', {opener: 'manualBtn'});
     buttonById('manualBtn').hidden = false;
+    byId('manualHint').hidden = false;
+    for (const id of ['callForm', 'callHint', 'inviteBtn', 'historyBtn']) byId(id).hidden = true; // nobody is called by name
     theirs().maxLength = maxLine + 1; // so that a longer text is noticed
     buttonById('manualOfferBtn').onclick = dial;
     buttonById('manualCopyBtn').onclick = () => this.#copy();
@@ -75,8 +77,17 @@ export class ManualSignaling {
   #clear() {
     this.#id = ours().value = theirs().value = '';
     this.#isOurs = this.#used = false;
-    buttonById('manualCopyBtn').disabled = true;
+    this.#next();
     this.#say('');
+  }
+
+  /** Shows which button is the next one. */
+  #next() {
+    const offer = buttonById('manualOfferBtn'), copy = buttonById('manualCopyBtn');
+    offer.disabled = this.#used || this.#id !== '';
+    copy.disabled = ours().value === '';
+    offer.classList.toggle('primary', !offer.disabled);
+    copy.classList.toggle('primary', !copy.disabled);
   }
 
   #say(/** @type {string} */ words) {
@@ -90,6 +101,7 @@ export class ManualSignaling {
       this.#id = crypto.getRandomValues(new Uint32Array(2)).join('-');
       this.#peer = peer;
       this.#isOurs = true;
+      this.#next();
     }
     const id = this.#id, pc = this.#pc();
     if (!pc) return;
@@ -99,7 +111,7 @@ export class ManualSignaling {
     const sdp = pc.localDescription?.sdp;
     if (id !== this.#id || !sdp) return; // the call is over
     ours().value = await makeLine({type, id, name: this.name ?? '', sdp});
-    buttonById('manualCopyBtn').disabled = false;
+    this.#next();
     byId('manualCopyBtn').focus();
     this.#say(type === 'offer' ? 'Send your line to the peer, and paste the line that comes back.' : 'Send your line back to the peer. The call begins when it is used there.');
   }
@@ -131,6 +143,7 @@ export class ManualSignaling {
       return;
     }
     this.#id = line.id;
+    this.#next();
     this.#peer = shownName(line.name) || unnamed;
     this.#on.message({type: 'offer', name: this.#peer, offer: {type: 'offer', sdp: line.sdp}});
   }
