@@ -26,6 +26,7 @@ With --expect it ends as soon as all expectations hold in one call.
    parley answer --as bob --video test --audio test
    parley answer --as bob --once --say hello --record %p.webm
    parley answer --as bob --expect text~^hi --timeout 1m
+   parley answer --manual                 # the call of: parley call --manual
 
 In the relay dialect a message does not name its sender: the operand is the peer
 to answer; the hello-world page's names are the default:

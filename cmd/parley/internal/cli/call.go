@@ -34,11 +34,14 @@ all expectations hold. It receives whatever NAME sends; it sends what --video,
    parley call tab --expect video.size=640x480 --expect video.frames>=30 -q
 
 A URL in place of NAME publishes by WHIP or plays by WHEP, see parley help whip:
-   parley call whip://localhost:8080/whip/cam --video test --audio test
+   parley call whip://localhost:9090/whip/cam --video test --audio test
    parley call wheps://live.example.org/whep/cam --record %t.webm --play
 
 Without any server, each of the two pastes the line that the other one shows:
    parley call --manual --video test      # with: parley answer --manual
+
+Other signaling systems are reached by a program, see parley help adapters:
+   parley call bob --signaling 'exec:./mqtt.py broker.example.org'
 
 In the relay dialect the hello-world page's names are the default:
    parley call --dialect relay --server ws://localhost:8000 --say 'hello!'`,

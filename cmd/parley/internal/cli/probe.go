@@ -40,9 +40,9 @@ call be seen from its end, too (parley echo, parley answer --allow-probe).
    parley probe tab text-comes-back restart-by-us
    parley probe tab --file my.scenario
    parley probe --list
-   parley probe whip://localhost:8080/whip/cam     # checks of RFC 9725
+   parley probe whip://localhost:9090/whip/cam     # checks of RFC 9725
    parley probe whip://ex.org/whip/cam --playback whep://ex.org/whep/cam
-   parley probe whep://localhost:8080/whep/cam --load 50
+   parley probe whep://localhost:9090/whep/cam --load 50
    parley probe echo --load 50 --ramp 5/s --require 'setup.ms:p95<=500'
 
 Verdicts are pass, fail, error (it could not be found out), skip, and

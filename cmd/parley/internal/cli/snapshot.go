@@ -26,6 +26,7 @@ or .jpg; - is a PNG on standard output.
    parley snapshot tab door.png
    parley snapshot tab - | imv -
    parley snapshot tab door.jpg --after 3s --timeout 10s
+   parley snapshot wheps://live.example.org/whep/cam frame.png
 
 The exit code is 0 if there is a frame, 4 if none came in time, 12 if
 NAME is not there, 20 if FILE cannot be written or nothing decodes what came.`,
