@@ -113,6 +113,9 @@ export class ManualSignaling {
     ours().value = await makeLine({type, id, name: this.name ?? '', sdp});
     this.#next();
     byId('manualCopyBtn').focus();
+    pc.addEventListener('connectionstatechange', () => { // as Firefox does
+      if (id === this.#id && pc.connectionState === 'failed') this.#say('Your line was not used in time, and this browser has given up. Hang up, and make the offer here.');
+    });
     this.#say(type === 'offer' ? 'Send your line to the peer, and paste the line that comes back.' : 'Send your line back to the peer. The call begins when it is used there.');
   }
 
