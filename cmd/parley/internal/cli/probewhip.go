@@ -63,7 +63,7 @@ func readEndpointProbe(cmd *cli.Command) (o whipcheck.Options, format string, er
 	if err != nil {
 		return o, "", err
 	}
-	if err := refuseNameOptions(cmd, w.URL, "require", "evidence", "ramp", "duration", "playback-token", "playback-token-file", "metrics", "otlp"); err != nil {
+	if err := refuseNameOptions(cmd, w.URL, "require", "evidence", "ramp", "duration", "playback-token", "playback-token-file", "video-codec", "metrics", "otlp"); err != nil {
 		return o, "", err
 	}
 	s, err := config.ReadSignaling(cmd)

@@ -1,13 +1,17 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pion/webrtc/v4"
 
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
@@ -68,6 +72,12 @@ func (p *prober) publishAndPlay(ctx context.Context) ([]scenario.Result, error) 
 	}
 	defer publisher.artifacts.discard()
 	defer publisher.end()
+	for _, kind := range media.Kinds() {
+		if publisher.newSteps().until(ctx, kind+".sent>=1", tracksWait) != nil {
+			err := exit.Errorf(exit.Negotiation, "no %s is sent to %s: does the server take its codec? see --video-codec", kind, sanitize.Text(p.Target))
+			return nil, cmp.Or(exit.Interruption(ctx), publisher.unpublished(), err)
+		}
+	}
 	p.status("playing from " + sanitize.Text(p.Playback.URL))
 	player, err := p.player().play(ctx)
 	if err != nil {
@@ -77,6 +87,10 @@ func (p *prober) publishAndPlay(ctx context.Context) ([]scenario.Result, error) 
 	results := make([]scenario.Result, len(p.Scenarios))
 	var looking sync.WaitGroup
 	for i, s := range p.Scenarios {
+		if p.needsDueTimes(s) {
+			results[i] = scenario.Result{Scenario: s, Verdict: scenario.Skip, Reason: "with --video-codec it is not known when a frame was due"}
+			continue
+		}
 		looking.Go(func() { results[i] = p.look(ctx, player, s, begin) })
 	}
 	looking.Wait()
@@ -90,6 +104,15 @@ func (p *prober) publishAndPlay(ctx context.Context) ([]scenario.Result, error) 
 		}
 	}
 	return results, err
+}
+
+// needsDueTimes reports whether a scenario needs to know when a frame was due, which is not known of
+// a test video of another codec, which an encoder sends.
+func (p *prober) needsDueTimes(s scenario.Scenario) bool {
+	other := p.Call.Encoding != "" && p.Call.Encoding != webrtc.MimeTypeVP8
+	return other && slices.ContainsFunc(s.Steps, func(step scenario.Step) bool {
+		return strings.Contains(step.Text, "video.latency") || strings.Contains(step.Text, "av-sync")
+	})
 }
 
 // unpublished returns why a call that publishes has ended by itself, nil if it goes on.

@@ -36,6 +36,7 @@ func All() []cli.Flag {
 		config.String("playback", "", "`URL` of WHEP from which is played what is published to a URL of WHIP: what comes is compared with what was sent"),
 		config.String("playback-token", "", "`TOKEN` of --playback, where it differs from that of --token"),
 		config.String("playback-token-file", "", "`FILE` with the token of --playback"),
+		config.String("video-codec", "", "publish video of `CODEC` to a URL of WHIP, for a server that takes no VP8: vp8, vp9, h264 or av1"),
 		config.Bool("quiet", "say nothing but errors and the report", "q"),
 		config.Bool("verbose", "say more: what the libraries say", "v"),
 	}...)
@@ -98,6 +99,9 @@ func readReport(cmd *cli.Command, o *probe.Options) error {
 // ReadCalls sets what is checked of calls with a URL, that of o: those of --load or of --playback.
 func ReadCalls(cmd *cli.Command, o *probe.Options) (err error) {
 	o.PeerType, o.Parallel = "any", 1
+	if o.Call.Encoding, err = config.VideoMIME(cmd.String("video-codec")); err != nil {
+		return err
+	}
 	if err := readReport(cmd, o); err != nil {
 		return err
 	}
@@ -107,15 +111,17 @@ func ReadCalls(cmd *cli.Command, o *probe.Options) (err error) {
 	return readPlayback(cmd, o)
 }
 
-// Playback returns the names of the flags of what is played.
-func Playback() []string { return []string{"playback", "playback-token", "playback-token-file"} }
+// Playback returns the names of the flags of what is published and played.
+func Playback() []string {
+	return []string{"playback", "playback-token", "playback-token-file", "video-codec"}
+}
 
 // readPlayback sets what is played, and the scenarios of it.
 func readPlayback(cmd *cli.Command, o *probe.Options) (err error) {
 	url := cmd.String("playback")
 	switch {
 	case url == "":
-		return config.RefuseOptions(cmd, "is for --playback", Playback()...)
+		return config.RefuseOptions(cmd, "is for --playback", "playback-token", "playback-token-file")
 	case o.Load.Peers > 0:
 		return exit.Usagef("--load and --playback exclude each other: load a URL of WHEP while something is published")
 	case !o.Call.Publishes():
