@@ -79,17 +79,6 @@ func TestManualExchange(t *testing.T) {
 	})
 }
 
-// TestManualAnswerInFirefox: Firefox gives up about ten seconds after it has answered, and says so.
-func TestManualAnswerInFirefox(t *testing.T) {
-	at := host(t)
-	alice, bob := manualTab(browsers.Chromium(t, nil), at, "alice"), manualTab(browsers.Firefox(t, nil), at, "bob")
-	alice.Click("#manualOfferBtn")
-	use(bob, ourLine(t, alice, "offer"), "")
-	bob.Click("#acceptBtn")
-	ourLine(t, bob, "answer")
-	bob.Wait(`document.querySelector('#manualStatus').innerText.includes('this browser has given up')`)
-}
-
 // TestManualAccessibility checks the dialog, light and dark, and uses it by the keyboard.
 func TestManualAccessibility(t *testing.T) {
 	lightAndDark(t, func(t *testing.T, b *webtest.Browser) {

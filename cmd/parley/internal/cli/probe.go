@@ -97,7 +97,7 @@ func readProbe(cmd *cli.Command, std stdio.Streams) (probe.Options, error) {
 	if s.Wait, err = config.ReadWait(cmd); err != nil {
 		return o, err
 	}
-	if err := config.RefuseOptions(cmd, "is for a URL of WHIP", flags.Playback()...); err != nil {
+	if err := flags.RefusePlayback(cmd); err != nil {
 		return o, err
 	}
 	if err := flags.Read(cmd, &o); err != nil {

@@ -63,7 +63,10 @@ func readEndpointProbe(cmd *cli.Command) (o whipcheck.Options, format string, er
 	if err != nil {
 		return o, "", err
 	}
-	if err := refuseNameOptions(cmd, w.URL, "require", "evidence", "ramp", "duration", "playback-token", "playback-token-file", "video-codec", "metrics", "otlp"); err != nil {
+	if err := refuseNameOptions(cmd, w.URL, "require", "evidence", "ramp", "duration", "metrics", "otlp"); err != nil {
+		return o, "", err
+	}
+	if err := flags.RefusePlayback(cmd); err != nil {
 		return o, "", err
 	}
 	s, err := config.ReadSignaling(cmd)

@@ -30,7 +30,7 @@ func MediaOutFlags() []cli.Flag {
 		String("video", "none", "`SRC` to send: camera[:ID], screen[:N], test, a file (.webm .mkv .mp4 .ivf .h264 .y4m), - for standard input, 'exec:COMMAND' for what a program writes, or none; parley devices lists what there is"),
 		String("audio", "none", "`SRC` to send: microphone[:ID], test, tone:HZ, a file (.ogg .webm .mkv .mp4 .wav), -, 'exec:COMMAND' or none"),
 		String("video-size", "", "`WxH[@RATE]` of the test video (default 320x240@15), nearest size of a camera (640x480@30), size to which raw video (Y4M) is scaled"),
-		String("video-codec", "", "prefer `CODEC`: vp8, vp9, h264 or av1; a camera or screen is encoded to it"),
+		VideoCodecFlag(),
 		Int("video-bitrate", 0, "highest bitrate in `BITS` per second of the test video, a camera, a screen or raw video; less while the network carries less"),
 		Int("audio-rate", 0, "`SAMPLES` a second of a microphone: 8000, 12000, 16000, 24000 or 48000"),
 		Bool("simulcast", "send a camera, a screen or the test video in three sizes at once, for a server that selects one"),
@@ -75,6 +75,11 @@ func VideoSize(s string) (width, height int, rate float64, err error) {
 		return 0, 0, 0, exit.Usagef("invalid --video-size %q: want WIDTHxHEIGHT or WIDTHxHEIGHT@RATE, such as 640x480@15", sanitize.Text(s))
 	}
 	return width, height, rate, nil
+}
+
+// VideoCodecFlag is the flag that VideoMIME parses.
+func VideoCodecFlag() cli.Flag {
+	return String("video-codec", "", "prefer `CODEC`: vp8, vp9, h264 or av1; a camera or screen is encoded to it")
 }
 
 // VideoMIME parses the value of --video-codec, "" for "".

@@ -106,8 +106,8 @@ func (p *prober) publishAndPlay(ctx context.Context) ([]scenario.Result, error) 
 	return results, err
 }
 
-// needsDueTimes reports whether a scenario needs to know when a frame was due, which is not known of
-// a test video of another codec, which an encoder sends.
+// needsDueTimes reports whether a scenario needs to know when a frame was due, which is not known
+// of a test video of another codec.
 func (p *prober) needsDueTimes(s scenario.Scenario) bool {
 	other := p.Call.Encoding != "" && p.Call.Encoding != webrtc.MimeTypeVP8
 	return other && slices.ContainsFunc(s.Steps, func(step scenario.Step) bool {

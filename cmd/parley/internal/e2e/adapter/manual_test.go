@@ -78,6 +78,17 @@ func TestManualWithPage(t *testing.T) {
 	})
 }
 
+// TestManualAnswerInFirefox: Firefox gives up about ten seconds after it has answered, and says so.
+func TestManualAnswerInFirefox(t *testing.T) {
+	page, _ := e2etest.Serve(t)
+	tab := e2etest.Browsers().Firefox(t, nil).Open(page + "/?manual=1&as=tab")
+	tab.Wait(`document.querySelector('#manualDialog').open`)
+	paste(tab, lineOf(t, e2etest.StartTyping(t, "call", "--manual", "--video", "test", "--output", "ndjson", "--stats-interval", "0")))
+	tab.Click("#acceptBtn")
+	pageLine(t, tab)
+	tab.Wait(`document.querySelector('#manualStatus').innerText.includes('this browser has given up')`)
+}
+
 // TestManualInTerminals connects two terminals by what they show. A line of the answer that is
 // longer than a terminal reads at once arrives whole, and a wrong one is asked for again.
 func TestManualInTerminals(t *testing.T) {

@@ -36,7 +36,7 @@ func All() []cli.Flag {
 		config.String("playback", "", "`URL` of WHEP from which is played what is published to a URL of WHIP: what comes is compared with what was sent"),
 		config.String("playback-token", "", "`TOKEN` of --playback, where it differs from that of --token"),
 		config.String("playback-token-file", "", "`FILE` with the token of --playback"),
-		config.String("video-codec", "", "publish video of `CODEC` to a URL of WHIP, for a server that takes no VP8: vp8, vp9, h264 or av1"),
+		config.VideoCodecFlag(),
 		config.Bool("quiet", "say nothing but errors and the report", "q"),
 		config.Bool("verbose", "say more: what the libraries say", "v"),
 	}...)
@@ -111,9 +111,17 @@ func ReadCalls(cmd *cli.Command, o *probe.Options) (err error) {
 	return readPlayback(cmd, o)
 }
 
-// Playback returns the names of the flags of what is published and played.
-func Playback() []string {
-	return []string{"playback", "playback-token", "playback-token-file", "video-codec"}
+// RefusePlayback returns an error if there is a flag of what is published and played.
+func RefusePlayback(cmd *cli.Command) error {
+	for f, what := range map[string]string{"playback": "a URL of WHIP", "playback-token": "--playback", "playback-token-file": "--playback"} {
+		if cmd.IsSet(f) {
+			return exit.Usagef("--%s is for %s", f, what)
+		}
+	}
+	if _, err := config.VideoMIME(cmd.String("video-codec")); err != nil {
+		return err
+	}
+	return config.RefuseOptions(cmd, "is for a URL of WHIP, with --playback or --load", "video-codec")
 }
 
 // readPlayback sets what is played, and the scenarios of it.
