@@ -84,10 +84,11 @@ func drawCode(text string, columns, rows int) (drawing []byte, lacks string) {
 		return nil, fmt.Sprintf("this terminal is too small for a QR code of the line, which needs %d columns and %d rows", width, height)
 	}
 	var b bytes.Buffer
+	colors := map[bool]int{true: 16, false: 231} // black and white of the 256 colors
 	for y := -quiet; y < code.Size+quiet; y += 2 {
-		b.WriteString("\x1b[38;5;16;48;5;231m")
 		for x := -quiet; x < code.Size+quiet; x++ {
-			b.WriteString(map[[2]bool]string{{true, true}: "█", {true, false}: "▀", {false, true}: "▄", {false, false}: " "}[[2]bool{code.Black(x, y), code.Black(x, y+1)}])
+			// The background fills a cell where the half block of a font leaves a gap below.
+			fmt.Fprintf(&b, "\x1b[38;5;%d;48;5;%dm▀", colors[code.Black(x, y)], colors[code.Black(x, y+1)])
 		}
 		b.WriteString("\x1b[0m\n")
 	}
