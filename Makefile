@@ -118,7 +118,8 @@ package-tools:
 # and wants a quiet host: see cmd/parley/internal/e2e/lab.
 lab:
 	@[ -n "$$PARLEY_LAB" ] || { echo "set PARLEY_LAB to the program that runs a command in such a machine"; exit 1; }
-	go test -tags lab -count=1 -run TestLab -v ./cmd/parley/internal/e2e/lab
+	@command -v chromium-headless-shell >/dev/null || DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends chromium-headless-shell >/dev/null
+	go test -tags lab -count=1 -timeout 40m -run TestLab -v ./cmd/parley/internal/e2e/lab
 
 # Each video codec to and from each browser in each build, as a Markdown table.
 codecs: deps

@@ -1,3 +1,5 @@
+//go:build !lab
+
 // Package lab tests devices on an emulated machine.
 package lab
 
