@@ -48,3 +48,24 @@ func TestNetworkWHIPAddressChange(t *testing.T) {
 		t.Errorf("the session was not deleted: %s", out)
 	}
 }
+
+// The user that a publisher is connected to gets another address, and may send no offer: the
+// publisher, whose path is silent, restarts ICE by PATCH, and gets the new address in the response.
+func TestNetworkWHIPUserAddressChange(t *testing.T) {
+	t.Parallel()
+	f := publish(t)
+	mark := f.marks()
+	f.hosts[1].address("del", "203.0.113.12/24")
+	f.hosts[1].address("add", "203.0.113.32/24")
+	f.waits(f.alice, mark[0], "restart by PATCH", func(e e2etest.Event) bool { return e.Has([]string{"event=request", "method=PATCH", "status=200"}) })
+	f.waits(f.alice, mark[0], "new pair", func(e e2etest.Event) bool {
+		remote, _ := e["remote"].(string)
+		return e["event"] == "pair" && strings.Contains(remote, "203.0.113.32:")
+	})
+	f.flows(f.bob, f.marks()[1])
+	f.without(f.alice, mark[0], "event=request", "method=POST")
+	for i, p := range f.both() {
+		f.without(p, mark[i], "event=end")
+	}
+	f.hangUp()
+}
