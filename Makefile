@@ -131,14 +131,15 @@ cluster-calls: deps
 
 # Calls with all the peers of others, each in both roles; writes the table of
 # the topic interop.
-interop: deps
+interop: deps whip-servers
 	npm install --prefix cmd/parley/internal/e2e/interop/testdata --no-audit --no-fund --no-save --no-package-lock --silent
+	go test -count=1 -v ./cmd/parley/internal/e2e/gateway
 	PARLEY_INTEROP=all go test -count=1 -timeout 40m -tags "$(TAGS)" -run 'TestInterop$$|TestChangesOfACallWithoutBundle' -v ./cmd/parley/internal/e2e/interop
 
-# Publishing by WHIP to the servers of others: LiveKit and Janus.
+# WHIP and WHEP with the servers of others, which are checked: MediaMTX, LiveKit, Janus and Pion's example.
 whip-servers: deps
 	npm install --prefix cmd/parley/internal/e2e/interop/testdata/whipserver --no-audit --no-fund --no-save --no-package-lock --silent
-	go test -count=1 -timeout 20m -tags "$(TAGS) servers" -run TestWHIPServers -v ./cmd/parley/internal/e2e/interop
+	go test -count=1 -timeout 40m -tags "$(TAGS) servers" -run TestWHIPServers -v ./cmd/parley/internal/e2e/interop
 
 # parley probe of a tab, of a page like the original ones, and of an echo; writes the
 # reports of the topic interop.

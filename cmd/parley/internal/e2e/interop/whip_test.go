@@ -5,6 +5,7 @@ package interop
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -52,20 +53,20 @@ func awaitHTTP(t *testing.T, url string, server *e2etest.Process) {
 // the server has.
 func publishTo(t *testing.T, url, token string, published func()) {
 	t.Helper()
-	p, write := e2etest.StartCommanded(t, "call", url, "--token", token, "--video", "test", "--audio", "test")
+	p, write := e2etest.StartCommanded(t, "call", url, "--token", token, "--video", "test", "--audio", "tone:440")
 	p.Says(t, `"event":"request","method":"POST",.*"status":201`)
 	p.Says(t, `"connection":"connected"`)
 	if published != nil {
 		published()
 	}
 	write(`"command":"restart-ice"`)
-	p.Says(t, `(?s)"method":"PATCH",[^\n]*"status":200.*"connection":"connected"`)
+	p.Says(t, `(?s)"method":"PATCH",[^\n]*"status":200.*("connection":"connected"|"event":"pair")`)
 	write(`"command":"hangup"`)
 	p.Ends(t, int(exit.OK))
 	if out := p.Out.String(); !strings.Contains(out, `"method":"PATCH"`) || !strings.Contains(out, `"status":204`) {
 		t.Errorf("no candidates were sent: %s", out)
 	}
-	p.Says(t, `"method":"DELETE",.*"status":200`)
+	p.Says(t, `"method":"DELETE",.*"status":(200|404)`) // 404: Janus ends a session when DTLS is closed
 }
 
 // refusesToken publishes with a token that a server refuses.
@@ -74,6 +75,47 @@ func refusesToken(t *testing.T, url, token string) {
 	p := e2etest.Start(t, "call", url, "--token", token, "--video", "test")
 	p.Ends(t, int(exit.Login))
 	p.Says(t, `parley: POST .*: 40[13] `)
+}
+
+// conforms makes the checks of parley probe of a server, prints a row of the table in the topic
+// whip and compares the checks that fail with those that are known to.
+func conforms(t *testing.T, server, url, token, known string) {
+	t.Helper()
+	path, err := e2etest.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "probe", url, "--token", token, "--format", "json")
+	out, err := cmd.Output()
+	if err != nil && !errors.As(err, new(*exec.ExitError)) {
+		t.Fatal(err)
+	}
+	var report struct {
+		Results []struct{ Name, Verdict, Reason string }
+	}
+	if err := json.Unmarshal(out, &report); err != nil || len(report.Results) == 0 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var failed []string
+	passed, skipped := 0, 0
+	for _, r := range report.Results {
+		switch r.Verdict {
+		case "pass":
+			passed++
+		case "skip":
+			skipped++
+		default:
+			failed = append(failed, r.Name)
+		}
+		if r.Verdict != "pass" {
+			t.Logf("%s, %s: %s: %s", server, r.Name, r.Verdict, r.Reason)
+		}
+	}
+	got := strings.Join(failed, ", ")
+	fmt.Printf("| %s | %d | %d | %s |\n", server, passed, skipped, got)
+	if got != known {
+		t.Errorf("%s: these checks failed: %q, want %q", server, got, known)
+	}
 }
 
 // liveKitToken returns a token for the room r.
@@ -105,7 +147,12 @@ func TestWHIPServers(t *testing.T) {
 		endpoint := strings.Replace(url, "http", "whip", 1) + "/whip/v1"
 		publishTo(t, endpoint, liveKitToken(t, map[string]any{"roomJoin": true}), func() { hasLiveKitTracks(t, url, 2) })
 		refusesToken(t, endpoint, "not.a.token")
+		conforms(t, "LiveKit", endpoint, liveKitToken(t, map[string]any{"roomJoin": true}),
+			"type-parameter, options, token, etag, if-match-stale, codec, two-videos, restart, restart-quoted")
 	})
+	t.Run("parley", parleyServe)
+	t.Run("mediamtx", mediaMTX)
+	t.Run("pion", pionExample)
 	t.Run("janus", func(t *testing.T) {
 		folder := t.TempDir()
 		ws, port := freePort(t), freePort(t)
@@ -121,6 +168,8 @@ func TestWHIPServers(t *testing.T) {
 		endpoint := strings.Replace(url, "http", "whip", 1) + "/endpoint/cam"
 		publishTo(t, endpoint, "verysecret", nil)
 		refusesToken(t, endpoint, "wrong")
+		conforms(t, "Janus with simple-whip-server", endpoint, "verysecret",
+			"session-unguessable, type-parameter, get, session-get, options, cors, token, session-token, if-match-missing, if-match-stale, codec, two-videos")
 	})
 }
 
@@ -204,4 +253,127 @@ func simpleWHIPServer(t *testing.T, folder string, janus, port int) *e2etest.Pro
 		t.Fatal(err)
 	}
 	return e2etest.Launch(t, exec.Command("node", filepath.Join(source, "server.js")), nil)
+}
+
+// plays plays a URL until a tone and frames have come.
+func plays(t *testing.T, url, token string, hz int) {
+	t.Helper()
+	e2etest.Start(t, "call", url, "--token", token, "--expect", "video.frames>=30", "--expect", fmt.Sprint("audio.tone=", hz), "--timeout", "25s").Ends(t, int(exit.OK))
+}
+
+// buildMediaMTX builds MediaMTX from its module, which lacks two files that a download would make:
+// its version, and a player of HLS, which is not used here.
+func buildMediaMTX(t *testing.T) string {
+	t.Helper()
+	const version = "v1.21.0"
+	var module struct{ Dir string }
+	out, err := exec.Command("go", "mod", "download", "-json", "github.com/bluenviron/mediamtx@"+version).Output()
+	if err == nil {
+		err = json.Unmarshal(out, &module)
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	source := filepath.Join(t.TempDir(), "source")
+	if err := os.CopyFS(source, os.DirFS(module.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	for file, text := range map[string]string{"internal/core/VERSION": version, "internal/servers/hls/hls.min.js": ""} {
+		if err := os.WriteFile(filepath.Join(source, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	binary := filepath.Join(t.TempDir(), "mediamtx")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Dir = source
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return binary
+}
+
+// mediaMTX publishes to MediaMTX and plays from it, and has it play from parley serve and publish
+// to it.
+func mediaMTX(t *testing.T) {
+	binary := buildMediaMTX(t)
+	page, server := e2etest.Serve(t, "--whip", "--whep")
+	gateway := strings.TrimSuffix(page, "/")
+	answer := func(name string, args ...string) *e2etest.Process {
+		p := e2etest.Start(t, append([]string{"answer", "--as", name, "--server", server, "--output", "ndjson"}, args...)...)
+		p.Says(t, `"event":"login"`)
+		return p
+	}
+	answer("studio", "--video", "test", "--audio", "tone:600")
+	recorder := answer("recorder", "--expect", "video.frames>=30", "--expect", "audio.tone=440", "--timeout", "60s")
+	port := freePort(t)
+	config := filepath.Join(t.TempDir(), "mediamtx.yml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, "rtsp: no\nrtmp: no\nhls: no\nsrt: no\nmoq: no\nwebrtcAddress: 127.0.0.1:%d\nwebrtcLocalUDPAddress: 127.0.0.1:%d\n"+
+		"paths:\n  probed:\n  pulled:\n    source: whep%s/whep/studio\n  live:\n    forward:\n    - dest: whip%[3]s/whip/recorder\n",
+		port, freePort(t), strings.TrimPrefix(gateway, "http")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mediamtx := e2etest.Launch(t, exec.Command(binary, config), nil)
+	awaitHTTP(t, fmt.Sprintf("http://127.0.0.1:%d/", port), mediamtx)
+	endpoint := fmt.Sprintf("127.0.0.1:%d/", port)
+	publishTo(t, "whip://"+endpoint+"live/whip", "", func() {
+		plays(t, "whep://"+endpoint+"live/whep", "", 440)
+		recorder.Ends(t, int(exit.OK)) // what MediaMTX publishes to parley serve
+	})
+	e2etest.Start(t, "call", "whep://"+endpoint+"pulled/whep", "--retry", "20s", "--expect", "video.frames>=30", "--expect", "audio.tone=600", "--timeout", "25s").Ends(t, int(exit.OK))
+	conforms(t, "MediaMTX, WHIP", "whip://"+endpoint+"probed/whip", "", "get, session-get, etag, trickle-mid, if-match-missing, if-match-stale, codec, two-videos")
+	conforms(t, "MediaMTX, WHEP", "whep://"+endpoint+"pulled/whep", "", "get, session-get, etag, trickle-mid, if-match-missing, if-match-stale, head, nobody")
+}
+
+// pionExample publishes to the example whip-whep of Pion and plays from it. The example answers any
+// request as a POST of an offer, so that candidates, ICE restart and DELETE fail there.
+func pionExample(t *testing.T) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/pion/webrtc/v4").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), "examples/whip-whep/main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprint("127.0.0.1:", freePort(t))
+	folder := t.TempDir()
+	main, binary := filepath.Join(folder, "main.go"), filepath.Join(folder, "whip-whep")
+	if err := os.WriteFile(main, bytes.Replace(source, []byte(`":8080"`), fmt.Appendf(nil, "%q", address), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "build", "-o", binary, main).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	server := e2etest.Launch(t, exec.Command(binary), nil)
+	awaitHTTP(t, "http://"+address+"/", server)
+	publisher, write := e2etest.StartCommanded(t, "call", "whip://"+address+"/whip", "--video", "test", "--video-codec", "h264", "--audio", "tone:440")
+	publisher.Says(t, `"connection":"connected"`)
+	plays(t, "whep://"+address+"/whep", "", 440)
+	const known = "answer-type, location, session-unguessable, other-type, no-sdp, get, session-get, options, preflight, cors, etag, trickle, patch-type, codec, delete, delete-if-match, "
+	conforms(t, "Pion's example, WHEP", "whep://"+address+"/whep", "", known+"head, nobody, restart, restart-quoted")
+	write(`"command":"hangup"`)
+	publisher.Ends(t, int(exit.OK))
+	conforms(t, "Pion's example, WHIP", "whip://"+address+"/whip", "", known+"two-videos, restart, restart-quoted")
+}
+
+// parleyServe publishes to parley serve and plays from it, with tokens.
+func parleyServe(t *testing.T) {
+	const secret = "0123456789abcdef0123456789abcdef"
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "cam", "exp": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, server := e2etest.Serve(t, "--whip", "--whep", "--auth-jwt", key)
+	cam := e2etest.Start(t, "answer", "--as", "cam", "--server", server, "--token", token, "--output", "ndjson", "--video", "test", "--audio", "tone:440")
+	cam.Says(t, `"event":"login"`)
+	endpoint := strings.TrimPrefix(page, "http") + "/"
+	publishTo(t, "whip"+endpoint+"whip/cam", token, nil)
+	refusesToken(t, "whip"+endpoint+"whip/cam", "not.a.token")
+	plays(t, "whep"+endpoint+"whep/cam", token, 440)
+	conforms(t, "`parley serve --whip`", "whip"+endpoint+"whip/cam", token, "")
+	conforms(t, "`parley serve --whep`", "whep"+endpoint+"whep/cam", token, "")
 }
