@@ -327,6 +327,7 @@ func TestDashboards(t *testing.T) {
 		})
 	}
 	t.Logf("%d queries have data", len(wanted))
+	p.checkLabels(t)
 	rules := p.rules(t)
 	e2etest.Interrupt(t, ending) // one rule is about ended calls
 	for _, r := range rules {
@@ -335,6 +336,28 @@ func TestDashboards(t *testing.T) {
 		}
 		if r.Type == "recording" {
 			p.holds(t, r.Name)
+		}
+	}
+}
+
+// checkLabels checks that all labels of calls are those of the topic, with a fixed set of values:
+// nothing of a peer is among them.
+func (p prometheus) checkLabels(t *testing.T) {
+	t.Helper()
+	all, err := p.query(t.Context(), `{__name__=~"parley_(call|signaling).*"}`)
+	if err != nil || len(all) < 100 {
+		t.Fatalf("got %d series, %v", len(all), err)
+	}
+	values := map[string]string{
+		"direction": "in|out", "kind": "audio|video|data", "side": "local|remote", "type": "host|srflx|prflx|relay", "local": "host|srflx|prflx|relay",
+		"remote": "host|srflx|prflx|relay", "protocol": "udp|tcp", "state": "new|connecting|connected|disconnected|failed", "cause": "outage|switch|silence",
+		"reason": "local-hangup|remote-hangup|timeout|failed|error", "statistic": "min|median|p95|max", "result": "success|failure|identified|lost|repeated",
+	}
+	for _, s := range all {
+		for label, value := range s.Metric {
+			if !slices.Contains([]string{"__name__", "job", "instance", "le"}, label) && !slices.Contains(strings.Split(values[label], "|"), value) {
+				t.Errorf("%s=%q is a label of %s", label, value, s.Metric["__name__"])
+			}
 		}
 	}
 }
