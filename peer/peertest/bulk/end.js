@@ -1,5 +1,5 @@
 // One end of a call by libwebrtc or libdatachannel, driven by lines of JSON as
-// ends.go has them: node end.js libwebrtc|libdatachannel.
+// package ends has them: node end.js libwebrtc|libdatachannel.
 const {say, obey, signaling} = require('../end.js');
 const high = 4 << 20, low = 1 << 20; // bytes queued before the sender waits, and until when
 

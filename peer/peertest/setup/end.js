@@ -1,4 +1,4 @@
-// One end of a call by libwebrtc, driven by lines of JSON as ours.go is.
+// One end of a call by libwebrtc, driven by lines of JSON as end.go is.
 const {RTCPeerConnection} = require('@roamhq/wrtc');
 const {say, obey, signaling} = require('../end.js');
 let pc, end;

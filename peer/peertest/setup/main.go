@@ -6,16 +6,13 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"slices"
 	"time"
+
+	"parley/peer/peertest/ends"
 )
 
 func main() {
@@ -48,18 +45,18 @@ func measure(calls int, dir string) error {
 	theirs := kind{"libwebrtc", []string{"node", dir + "/end.js"}}
 	pairs := [][2]kind{{ours, ours}, {theirs, theirs}, {ours, theirs}, {theirs, ours}}
 	times := make([][]time.Duration, len(pairs))
-	var open []*callPair
+	var open []*ends.Pair
 	for _, p := range pairs {
-		c, err := startPair(p)
+		c, err := ends.Start(p[0].args, p[1].args)
 		if err != nil {
 			return err
 		}
-		defer c.close()
+		defer c.Close()
 		open = append(open, c)
 	}
 	for range calls + 1 { // in turn, so that a busy moment is everybody's
 		for i, c := range open {
-			d, err := c.once()
+			d, err := c.Connect(1, 30*time.Second)
 			if err != nil {
 				return fmt.Errorf("%s calls %s: %w", pairs[i][0].name, pairs[i][1].name, err)
 			}
@@ -76,112 +73,3 @@ func measure(calls int, dir string) error {
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
-
-// callPair is two processes that call each other.
-type callPair struct {
-	ends  [2]*process
-	heard chan heard
-}
-
-type heard struct {
-	from int
-	message
-	err error
-}
-
-type process struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-}
-
-func startPair(kinds [2]kind) (*callPair, error) {
-	c := &callPair{heard: make(chan heard, 64)}
-	for i, k := range kinds {
-		cmd := exec.Command(k.args[0], k.args[1:]...)
-		cmd.Stderr = os.Stderr
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			return nil, err
-		}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			return nil, err
-		}
-		if err := cmd.Start(); err != nil {
-			return nil, err
-		}
-		c.ends[i] = &process{cmd, in}
-		go c.listen(i, out)
-	}
-	return c, nil
-}
-
-func (c *callPair) listen(i int, out io.Reader) {
-	lines := bufio.NewScanner(out)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		h := heard{from: i}
-		h.err = json.Unmarshal(lines.Bytes(), &h.message)
-		c.heard <- h
-	}
-	c.heard <- heard{from: i, err: errors.New("the process ended")}
-}
-
-func (c *callPair) write(i int, m message) error {
-	line, err := json.Marshal(m)
-	if err == nil {
-		_, err = c.ends[i].in.Write(append(line, '\n'))
-	}
-	return err
-}
-
-// once makes a call, the first end to the second.
-func (c *callPair) once() (time.Duration, error) {
-	if err := errors.Join(c.write(0, message{Do: "make", Offers: true}), c.write(1, message{Do: "make"})); err != nil {
-		return 0, err
-	}
-	var begun time.Time
-	made, open := 0, 0
-	timeout := time.After(30 * time.Second)
-	for {
-		var h heard
-		select {
-		case h = <-c.heard:
-		case <-timeout:
-			return 0, errors.New("no channel opened within 30 s")
-		}
-		switch {
-		case h.err != nil:
-			return 0, h.err
-		case h.Do == "made":
-			if made++; made == 2 {
-				begun = time.Now()
-				if err := c.write(0, message{Do: "call"}); err != nil {
-					return 0, err
-				}
-			}
-		case h.Do == "open":
-			if open++; open == 2 {
-				return time.Since(begun), nil
-			}
-		case made == 2: // what is left over of the last call is nobody's
-			if err := c.write(1-h.from, h.message); err != nil {
-				return 0, err
-			}
-		}
-	}
-}
-
-func (c *callPair) close() {
-	for i, p := range c.ends {
-		_ = c.write(i, message{Do: "bye"}) // it may have ended
-		_ = p.in.Close()
-	}
-	go func() {
-		for range c.heard { // so that listen ends
-		}
-	}()
-	for _, p := range c.ends {
-		_ = p.cmd.Wait()
-	}
-}
