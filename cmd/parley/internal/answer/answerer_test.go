@@ -137,6 +137,27 @@ func (u asked) Failed(string, error)                           {}
 func (u asked) Begun(*session.Session)                         {}
 func (u asked) Ended(context.Context, *session.Session, error) {}
 
+// TestTakenName: with --timeout, an answerer whose name is taken signs in once the holder has left.
+func TestTakenName(t *testing.T) {
+	server := signaltest.Start(t, nil)
+	holder := newCaller(t, server, "bob")
+	_, stop := running(t, server, func(a *Answerer) {
+		a.options.Timeout, a.options.RetryTaken = 30*time.Second, true
+		a.resources.Report.Intercept = func(e event.Event) bool {
+			if e.Name == event.Warning && strings.Contains(e.Message, "the name \"bob\" is taken") {
+				_ = holder.Close() // it has not sent anything that could be lost
+			}
+			return false
+		}
+	})
+	alice := newCaller(t, server, "alice")
+	alice.send(signal.Offer, newOffer(t))
+	alice.receives(signal.Answer)
+	if err := stop(); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
 // TestBusy: with --once, a caller that comes while another call is being opened is rejected, and
 // the first one is still there.
 func TestBusy(t *testing.T) {

@@ -215,6 +215,23 @@ func TestTakenName(t *testing.T) {
 	}
 }
 
+// TestNameStaysTaken: with --timeout, the login is repeated until then, and its error is still that
+// the name is taken.
+func TestNameStaysTaken(t *testing.T) {
+	server := signaltest.Start(t, nil)
+	signedIn(t, server, "bob")
+	o, closeReport := options(t, server, "bob")
+	o.RetryTaken = true
+	ctx, cancel := context.WithTimeout(t.Context(), 3*takenPause)
+	defer cancel()
+	if _, err := SignIn(ctx, o); exit.CodeOf(err) != exit.Login || !isTaken(err) || ctx.Err() == nil {
+		t.Errorf("got %v with code %d; is --timeout over: %t", err, exit.CodeOf(err), ctx.Err() != nil)
+	}
+	if events := closeReport(); strings.Count(events, `"event":"login","name":"bob","success":false`) != 1 {
+		t.Errorf("the events are %s", events)
+	}
+}
+
 // TestServerDoesNotAnswer: the errors distinguish a server that is not there, one that is silent
 // within --timeout, and a signal.
 func TestServerDoesNotAnswer(t *testing.T) {
