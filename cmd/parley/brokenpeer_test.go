@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -24,6 +23,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/cmd/parley/internal/control"
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/probe/sdptext"
 	"parley/cmd/parley/internal/scenario"
@@ -226,28 +226,11 @@ func TestBrokenPeers(t *testing.T) {
 func turnServer(t *testing.T) string {
 	t.Helper()
 	credentials := turnserver.Credentials{Secret: "broken"}
-	server, err := turnserver.NewServer(turnserver.Options{
-		Credentials: credentials, Addresses: []turnserver.Address{{Bind: netip.MustParseAddr("127.0.0.1")}}, AllowedPeers: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
-		UserQuota: -1, AddressQuota: -1,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx, []net.PacketConn{socket}, nil) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+	at := e2etest.StartTURN(t, turnserver.Options{
+		Credentials: credentials, AllowedPeers: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}, UserQuota: -1, AddressQuota: -1,
 	})
 	user, password := credentials.Make("prober")
-	return fmt.Sprintf("turn:%s,%s,%s", socket.LocalAddr(), user, password)
+	return fmt.Sprintf("turn:%s,%s,%s", at, user, password)
 }
 
 // patientStep matches a step that waits.

@@ -95,7 +95,8 @@ func (p *Pair) read(i int, out io.Reader) {
 // Processes returns the caller and the callee.
 func (p *Pair) Processes() [2]*exec.Cmd { return p.ends }
 
-// Connect has the first end call the second with a number of channels. It returns the time from the start of the call until both have open channels.
+// Connect has the first end call the second with a number of channels. It returns the time from the
+// start of the call until both have open channels.
 func (p *Pair) Connect(channels int, patience time.Duration) (time.Duration, error) {
 	err := errors.Join(p.Write(0, Message{Do: "make", Offers: true, Channels: channels}), p.Write(1, Message{Do: "make", Channels: channels}))
 	if err != nil {

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"context"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -85,35 +83,12 @@ func TestDoctorRelayedOverTLS(t *testing.T) {
 	e2etest.Interrupt(t, bob)
 }
 
-// startTURN runs a TURN server over UDP in this process.
-func startTURN(t *testing.T, credentials turnserver.Credentials) net.Addr {
-	t.Helper()
-	server, err := turnserver.NewServer(turnserver.Options{Credentials: credentials, Addresses: []turnserver.Address{{Bind: netip.MustParseAddr("127.0.0.1")}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx, []net.PacketConn{socket}, nil) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return socket.LocalAddr()
-}
-
 // Somebody has been signed in for longer than its first credentials can begin a call. When called,
 // it has fresh ones.
 func TestFreshCredentials(t *testing.T) {
 	var later atomic.Int64
 	credentials := turnserver.Credentials{Secret: "north", TTL: time.Hour, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
-	at := startTURN(t, credentials)
+	at := e2etest.StartTURN(t, turnserver.Options{Credentials: credentials})
 	server := server.New(&server.Options{
 		// The clients have their own clocks: they learn that an hour is two seconds.
 		ICEServersFor: 2 * time.Second,
