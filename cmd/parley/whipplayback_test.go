@@ -231,6 +231,23 @@ func TestPlaybackErrors(t *testing.T) {
 	}
 }
 
+// TestPlaybackOfAnotherCodec ends with 30 at a server that takes no VP8, and plays H.264.
+func TestPlaybackOfAnotherCodec(t *testing.T) {
+	t.Parallel()
+	s := whiptest.New(t, whiptest.Options{OnlyH264: true})
+	args := []string{endpoint(s.URL, "whip", "/whip/cam"), "--playback", endpoint(s.URL, "whep", "/whep/cam"), "played", "likeness", "video-latency"}
+	if code, report, said := probeURL(t, args...); code != exit.Negotiation || report.Error == nil || !strings.Contains(*report.Error, "no video is sent") {
+		t.Errorf("got %d: %s", code, said)
+	}
+	code, report, said := probeURL(t, append(args, "--video-codec", "h264")...)
+	if code == exit.Negotiation { // a build without an encoder
+		return
+	}
+	if len(report.verdicts(scenario.Fail)) > 0 || !slices.Equal(report.verdicts(scenario.Skip), []string{"video-latency"}) {
+		t.Errorf("got %d: %s %+v", code, said, report)
+	}
+}
+
 // TestLoadOfURLs makes sessions at once with URLs: one for each publisher, and one for all players.
 func TestLoadOfURLs(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package whiptest
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,6 +28,7 @@ type Options struct {
 	Token        string // wanted as Bearer token, "" for none
 	NoPatch      bool   // PATCH is refused with 405
 	CounterOffer bool   // a player gets 406 with an offer
+	OnlyH264     bool   // of video; else Pion's codecs, and VP8 is wanted of a publisher
 	Random       bool   // session URLs cannot be guessed; else they are numbers
 	// Forward forwards a packet of a kind by write, or does not. Nil forwards all at once.
 	Forward func(kind string, p *rtp.Packet, write func(*rtp.Packet))
@@ -197,13 +199,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 
 // create creates a session.
 func (s *Server) create(w http.ResponseWriter, publish bool, name, offer string) {
-	pc, err := newPeerConnection()
+	pc, err := s.newPeerConnection()
 	if err != nil {
 		whip.WriteProblem(w, http.StatusInternalServerError, err.Error())
 		return
 	}
 	one := &session{pc: pc, offer: offer, etag: 1}
-	if publish && (strings.Count(offer, "\nm=video") > 1 || !strings.Contains(offer, "VP8/90000") && !strings.Contains(offer, "\na=simulcast:") && strings.Contains(offer, "\nm=video")) {
+	if publish && !s.options.OnlyH264 && (strings.Count(offer, "\nm=video") > 1 || !strings.Contains(offer, "VP8/90000") && !strings.Contains(offer, "\na=simulcast:") && strings.Contains(offer, "\nm=video")) {
 		_ = pc.Close()
 		whip.WriteProblem(w, http.StatusUnprocessableEntity, "want one video of VP8")
 		return
@@ -256,9 +258,17 @@ func (s *Server) create(w http.ResponseWriter, publish bool, name, offer string)
 }
 
 // newPeerConnection returns a PeerConnection with loopback candidates.
-func newPeerConnection() (*webrtc.PeerConnection, error) {
+func (s *Server) newPeerConnection() (*webrtc.PeerConnection, error) {
 	media, registry := &webrtc.MediaEngine{}, &interceptor.Registry{}
-	if err := media.RegisterDefaultCodecs(); err != nil {
+	register := media.RegisterDefaultCodecs
+	if s.options.OnlyH264 {
+		register = func() error {
+			return errors.Join(
+				media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeH264, ClockRate: 90000}, PayloadType: 96}, webrtc.RTPCodecTypeVideo),
+				media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, PayloadType: 97}, webrtc.RTPCodecTypeAudio))
+		}
+	}
+	if err := register(); err != nil {
 		return nil, err
 	}
 	if err := webrtc.RegisterDefaultInterceptors(media, registry); err != nil {
