@@ -221,12 +221,16 @@ func checkBOM(t *testing.T, path string, info *buildinfo.BuildInfo) {
 	}
 }
 
-// debian returns the root file system of a small Debian with systemd, rpm, git and certificates.
+// debian returns the root file system of a small Debian with systemd, rpm, dnf, git and
+// certificates.
 func debian(t *testing.T) string {
 	t.Helper()
 	dir := folder(t, "debian")
-	if _, err := os.Stat(filepath.Join(dir, "usr", "bin", "rpm")); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, "usr", "bin", "dnf")); err == nil {
 		return dir
+	}
+	if err := os.RemoveAll(dir); err != nil { // one that lacks packages
+		t.Fatal(err)
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
@@ -235,7 +239,7 @@ func debian(t *testing.T) string {
 	if list, err := os.ReadFile("/etc/apt/sources.list.d/debian.sources"); err == nil {
 		sources = string(list)
 	}
-	cmd := exec.Command("mmdebstrap", "--quiet", "--variant=minbase", "--include=systemd,systemd-sysv,rpm,git,ca-certificates", "bookworm", dir, "-")
+	cmd := exec.Command("mmdebstrap", "--quiet", "--variant=minbase", "--include=systemd,systemd-sysv,rpm,dnf,git,ca-certificates", "bookworm", dir, "-")
 	cmd.Stdin = strings.NewReader(sources)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		_ = os.RemoveAll(dir)
@@ -244,20 +248,14 @@ func debian(t *testing.T) string {
 	return dir
 }
 
-// TestPackages installs, runs, upgrades and removes the .deb and the .rpm in a booted system.
+// TestPackages installs, runs, upgrades and removes the .deb and the .rpm in a booted system, and
+// follows the topic install there.
 func TestPackages(t *testing.T) {
 	system := debian(t)
 	older, newer := release(t, folder(t, "older"), "2026-01-02T03:04:05Z"), release(t, folder(t, "newer"), "2026-01-03T03:04:05Z")
 	for format, name := range map[string]string{"deb": "parley_*_amd64.deb", "rpm": "parley-*.x86_64.rpm"} {
 		t.Run(format, func(t *testing.T) {
 			out := t.TempDir()
-			scripts, err := filepath.Glob("testdata/*.sh")
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, s := range scripts {
-				copyFile(t, s, filepath.Join(out, filepath.Base(s)))
-			}
 			for age, dir := range map[string]string{"old": older, "new": newer} {
 				found, err := filepath.Glob(filepath.Join(dir, name))
 				if err != nil || len(found) != 1 {
@@ -265,13 +263,27 @@ func TestPackages(t *testing.T) {
 				}
 				copyFile(t, found[0], filepath.Join(out, age+"."+format))
 			}
-			messages, err := exec.Command("bash", "testdata/boot.sh", system, out, format+".sh").CombinedOutput()
-			log, _ := os.ReadFile(filepath.Join(out, "log"))
-			t.Logf("%s%s", messages, log)
-			if err != nil {
-				t.Error(err)
-			}
+			boot(t, system, out, format+".sh")
 		})
+	}
+	t.Run("topic", func(t *testing.T) { checkTopic(t, system, newer) })
+}
+
+// boot boots a system and runs a script of the folder out or of testdata there.
+func boot(t *testing.T, system, out, script string) {
+	t.Helper()
+	scripts, err := filepath.Glob("testdata/*.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range scripts {
+		copyFile(t, s, filepath.Join(out, filepath.Base(s)))
+	}
+	messages, err := exec.Command("bash", "testdata/boot.sh", system, out, script).CombinedOutput()
+	log, _ := os.ReadFile(filepath.Join(out, "log"))
+	t.Logf("%s%s", messages, log)
+	if err != nil {
+		t.Error(err)
 	}
 }
 

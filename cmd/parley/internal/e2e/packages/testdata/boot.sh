@@ -48,6 +48,7 @@ rm -f "$out/status"
 		mkdir -p .old
 		pivot_root . .old
 		umount -l .old
+		mount --make-rshared / # in a container, systemd expects this: credentials are mounts
 		exec env -i container=lxc PATH=/usr/sbin:/usr/bin /lib/systemd/systemd
 	' bash "$root" "$out" "$script" "$work"
 ) </dev/null || true

@@ -1,23 +1,26 @@
 # rpm.sh: installs, runs, upgrades and removes the packages old.rpm and new.rpm in a booted
-# system, which has no packages of rpm, so that it cannot check what these need.
-. ./units.sh
+# system, by dnf, and by rpm at the end.
+. ./topic.sh
 
-rpm --initdb
-rpm -i --nodeps old.rpm
+system
+dnf install ./old.rpm
 [ "$(state parley-serve.socket UnitFileState)" = disabled ] || fail "a service starts by itself"
 units
-for f in /usr/share/man/man1/parley-serve.1 /usr/share/zsh/site-functions/_parley /usr/share/parley/grafana/parley-calls.json /usr/share/parley/prometheus/parley.rules.yml; do [ -s $f ] || fail "no $f"; done
-rpm -V --nodeps parley || fail "files differ from the package"
+for f in /usr/share/man/man1/parley-serve.1 /usr/share/zsh/site-functions/_parley \
+	/usr/share/parley/grafana/parley-calls.json /usr/share/parley/prometheus/parley.rules.yml; do [ -s $f ] || fail "no $f"; done
+rpm -V parley || fail "files differ from the package"
 
 echo '# kept' >>/etc/parley/serve.env
 systemctl enable --now parley-serve.socket
 systemctl start parley-serve
 pid=$(state parley-serve MainPID) version=$(parley version | head -n 1)
-rpm -U --nodeps new.rpm
+dnf upgrade ./new.rpm
 [ "$(parley version | head -n 1)" != "$version" ] || fail "the version is still $version"
 grep -q '# kept' /etc/parley/serve.env || fail "the upgrade replaced the configuration"
 [ "$(state parley-serve MainPID)" != "$pid" ] && until_true parley doctor --health http://127.0.0.1:9091 || fail "the upgrade did not restart the server"
 
-rpm -e --nodeps parley
+dnf remove parley
 ! systemctl is-active -q parley-serve.service parley-serve.socket || fail "a removed service runs"
 [ ! -e /usr/bin/parley ] || fail "the binary is left"
+rpm -i new.rpm
+rpm -e parley
