@@ -121,7 +121,7 @@ func TestWording(t *testing.T) {
 func TestWordingOfSources(t *testing.T) {
 	standard := regexp.MustCompile(`(?i)IDR picture|luma picture size|picture ID\b|picture-in-picture`)
 	text := regexp.MustCompile(`\.(go|js|html|css|py|sh|md|txtar|scenario)$|/schema/\w+\.json$|(^|/)Makefile$`)
-	foreign := regexp.MustCompile(`(^|/)(node_modules|third_party|original|uqr\.js|docs_test\.go)(/|$)`)
+	foreign := regexp.MustCompile(`(^|/)(out|node_modules|third_party|original|uqr\.js|docs_test\.go)(/|$)`)
 	files := 0
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		name, _ := filepath.Rel(root, path)
@@ -150,7 +150,7 @@ func TestWordingOfSources(t *testing.T) {
 func TestCommentColumns(t *testing.T) {
 	files := 0
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() && (e.Name() == "third_party" || e.Name() == "node_modules") {
+		if err != nil || e.IsDir() && (e.Name() == "third_party" || e.Name() == "node_modules" || e.Name() == "out") {
 			return cmp.Or(err, fs.SkipDir)
 		}
 		if e.IsDir() || filepath.Ext(path) != ".go" {
@@ -226,7 +226,7 @@ func TestArchitecture(t *testing.T) {
 func TestNamesOfTests(t *testing.T) {
 	tests := map[string]bool{}
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() && e.Name() == "node_modules" {
+		if err != nil || e.IsDir() && (e.Name() == "node_modules" || e.Name() == "out") {
 			return cmp.Or(err, fs.SkipDir)
 		}
 		if e.IsDir() || !strings.HasSuffix(path, "_test.go") {
