@@ -3,7 +3,7 @@
 # make cluster  runs three servers as one behind a load balancer
 # make test   installs what the tests need, checks and tests everything
 # make quick  tests everything that needs Go only
-.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop whip-servers reports lab codecs attacks cuts cluster-calls cluster-faults bench-signal bench-cluster bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab sctp-tests dtls-tests clean
+.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop whip-servers reports lab codecs attacks cuts cluster-calls cluster-faults bench-signal bench-cluster bench-calls bench-audio bench-channels bench-growth bench-setup bench-data bench-media bench-tab sctp-tests dtls-tests clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -244,6 +244,10 @@ bench-calls:
 # binary of parley: make bench-audio BASELINE=path
 bench-audio:
 	PARLEY_BASELINE=$(abspath $(BASELINE)) go test -tags bench -count=1 -run TestBenchAudioCalls -v ./cmd/parley | grep '^|\|FAIL\|bench_calls'
+
+# What 1, 10, 50 and 200 calls with audio cost one process.
+bench-growth:
+	go test -tags bench -count=1 -run TestBenchGrowthOfCalls -v ./cmd/parley | grep '^|\|FAIL\|bench_calls'
 
 # The test sources through Chromium and Firefox as an echo, and as a recorder;
 # wants a machine with time to spare.

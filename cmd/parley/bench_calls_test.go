@@ -39,7 +39,7 @@ func TestBenchAudioCalls(t *testing.T) {
 		var sender float64
 		for _, name := range order {
 			t.Run(name, func(t *testing.T) { // whose processes end with it
-				used, sent := benchAudioCalls(t, server, paths[name])
+				used, sent, _ := benchAudioCalls(t, server, paths[name], 50)
 				sums[name] += used / rounds
 				sender = max(sender, sent)
 				row += fmt.Sprintf(" %.0f |", used)
@@ -61,15 +61,31 @@ func TestBenchAudioCalls(t *testing.T) {
 	}
 }
 
-// benchAudioCalls returns the CPU time that the receiver and the sender of 50 calls take, in ms per
-// second.
-func benchAudioCalls(t *testing.T, server, path string) (receiver, sender float64) {
-	const calls, settle, measured = 50, 3 * time.Second, 10 * time.Second
+// TestBenchGrowthOfCalls measures a process that answers 1 to 200 calls with audio.
+func TestBenchGrowthOfCalls(t *testing.T) {
+	ours, err := e2etest.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, server := e2etest.Serve(t, "--offer-rate", "1000/1000", "--candidate-rate", "10000/10000", "--other-rate", "1000/1000")
+	fmt.Println("| calls with audio in one process | ms of CPU per second | of a call | MiB |\n|---:|---:|---:|---:|")
+	for _, n := range []int{1, 10, 50, 200} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) { // whose processes end with it
+			used, _, memory := benchAudioCalls(t, server, ours, n)
+			fmt.Printf("| %d | %.0f | %.1f | %d |\n", n, used, used/float64(n), memory>>20)
+		})
+	}
+}
+
+// benchAudioCalls returns the CPU time that the receiver and the sender of calls take, in ms per
+// second, and the bytes of memory of the receiver.
+func benchAudioCalls(t *testing.T, server, path string, calls int) (receiver, sender float64, memory int) {
+	const settle, measured = 3 * time.Second, 10 * time.Second
 	args := []string{"answer", "--as", "counter", "--server", server}
 	answerer := e2etest.Launch(t, exec.Command(path, args...), args)
 	answerer.Says(t, "waiting for calls")
 	for i := range calls {
-		startInProcess(t, []string{"parley", "call", "counter", "--as", fmt.Sprintf("caller-%02d", i), "--server", server,
+		startInProcess(t, []string{"parley", "call", "counter", "--as", fmt.Sprintf("caller-%03d", i), "--server", server,
 			"--audio", "test", "--stats-interval", "0"})
 	}
 	answerer.Says(t, fmt.Sprintf("(?s)(receiving audio.*){%d}", calls))
@@ -93,5 +109,5 @@ func benchAudioCalls(t *testing.T, server, path string) (receiver, sender float6
 	perSecond := func(before, now e2etest.Usage) float64 {
 		return 1000 * (now.CPU - before.CPU).Seconds() / now.At.Sub(before.At).Seconds()
 	}
-	return perSecond(before, now), perSecond(sentBefore, sentNow)
+	return perSecond(before, now), perSecond(sentBefore, sentNow), now.Memory
 }

@@ -77,7 +77,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "`NUMBER` of rounds; the median counts")
 	flag.DurationVar(&o.span, "span", 5*time.Second, "`TIME` of each measurement")
 	flag.StringVar(&o.only, "only", "", "only who has `TEXT` in its name")
-	flag.StringVar(&o.network, "network", "", "only the network of the name `TEXT`, or those whose names contain it")
+	flag.StringVar(&o.network, "network", "", "only the network of the name `TEXT`, or those whose names contain it; also \"500 channels\", \"growth of channels\" and \"limits\"")
 	end := flag.Bool("end", false, "be one end of a call, driven by stdin")
 	flag.Parse()
 	var again bool
@@ -140,7 +140,48 @@ func run(o options) error {
 			}
 		}
 	}
-	return o.compareChannels()
+	if err := o.compareChannels(); err != nil {
+		return err
+	}
+	if err := o.growChannels(); err != nil {
+		return err
+	}
+	if strings.Contains("limits", o.network) {
+		return printLimits(o.span)
+	}
+	return nil
+}
+
+// growChannels measures parley with more and more channels in one call.
+func (o options) growChannels() error {
+	if !strings.Contains("growth of channels", o.network) || !strings.Contains("parley", o.only) {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	fmt.Println("\n| channels of parley, 1 KiB messages in turn | Mbit/s | least of a channel, KB | most | CPU s/GB, sender | receiver | of one channel |\n|---:|---:|---:|---:|---:|---:|---:|")
+	var first float64
+	for _, n := range []int{1, 10, 100, 1000, 5000} {
+		var all []result
+		for range o.rounds {
+			r, err := network{}.over(func(way *detour) (result, error) {
+				return measureEnds([]string{self, "-end"}, way, load{channels: n, size: 1 << 10, duration: o.span})
+			})
+			if err != nil {
+				return fmt.Errorf("%d channels: %w", n, err)
+			}
+			all = append(all, r)
+		}
+		m := median(all)
+		cost := m.cost(sender) + m.cost(receiver)
+		if first == 0 {
+			first = cost
+		}
+		fmt.Printf("| %d | %s | %d | %d | %.1f | %.1f | %.2f |\n", n, short(m.rate()), m.least/1e3, m.most/1e3, m.cost(sender), m.cost(receiver), cost/first)
+	}
+	return nil
 }
 
 func (o options) libwebrtc() []string { return []string{"node", o.node + "/end.js", "libwebrtc"} }
@@ -238,6 +279,18 @@ func (o options) compare(n network) error {
 				tcp = short(m.tcp)
 			}
 			fmt.Printf("| %s | %s | %s | %s | %.1f | %.1f | %s |\n", k.name, n.name, short(m.rate()), delay, m.cost(sender), m.cost(receiver), tcp)
+		}
+	}
+	ours := results[0]
+	for i, k := range kinds[2:] {
+		if all := results[2+i]; len(ours) > 0 && len(all) > 0 {
+			m, other := median(ours), median(all)
+			delay := "–"
+			if n.config.Rate > 0 {
+				delay = fmt.Sprintf("%.2f", m.queue.Seconds()/other.queue.Seconds())
+			}
+			fmt.Printf("| %s / %s | %s | %.2f | %s | %.2f | %.2f | |\n", kinds[0].name, k.name, n.name, m.rate()/other.rate(),
+				delay, m.cost(sender)/other.cost(sender), m.cost(receiver)/other.cost(receiver))
 		}
 	}
 	return nil

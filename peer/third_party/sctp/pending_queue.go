@@ -4,6 +4,7 @@
 package sctp
 
 import (
+	"container/heap"
 	"errors"
 	"math"
 )
@@ -260,13 +261,42 @@ type weightedFairQueueingPendingQueuePolicy struct {
 	streamQueues   map[uint16]*pendingBaseQueue
 	streamFinish   map[uint16]float64
 	chunkFinish    map[*chunkPayloadData]float64
+	heads          streamHeads // streams with a chunk, but for the selected one
 	weights        map[uint16]uint16
 	virtualTime    float64
 	streamSelected bool
 	selectedStream uint16
 }
 
+// streamHead is a stream and the finish of its first chunk.
+type streamHead struct {
+	finish   float64
+	streamID uint16
+}
+
+// streamHeads is a heap (container/heap) of the streams, the next one first.
+type streamHeads []streamHead
+
+func (h streamHeads) Len() int { return len(h) }
+
+func (h streamHeads) Less(i, j int) bool {
+	return h[i].finish < h[j].finish || h[i].finish == h[j].finish && h[i].streamID < h[j].streamID
+}
+
+func (h streamHeads) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+func (h *streamHeads) Push(x any) { *h = append(*h, x.(streamHead)) } //nolint:forcetypeassert
+
+func (h *streamHeads) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	*h = (*h)[:last]
+
+	return x
+}
+
 func (q *weightedFairQueueingPendingQueuePolicy) Reset() {
+	q.heads = nil
 	q.streamQueues = map[uint16]*pendingBaseQueue{}
 	q.streamFinish = map[uint16]float64{}
 	q.chunkFinish = map[*chunkPayloadData]float64{}
@@ -308,6 +338,9 @@ func (q *weightedFairQueueingPendingQueuePolicy) Push(chunk StreamSchedulerChunk
 	finish := start + (float64(chunk.UserDataLen()) / weight)
 	q.streamFinish[streamID] = finish
 	q.chunkFinish[chunk.chunkPayloadData()] = finish
+	if streamQueue.size() == 0 {
+		heap.Push(&q.heads, streamHead{finish, streamID})
+	}
 	streamQueue.push(chunk.chunkPayloadData())
 }
 
@@ -316,32 +349,14 @@ func (q *weightedFairQueueingPendingQueuePolicy) Peek() StreamSchedulerChunk {
 		return q.streamQueues[q.selectedStream].get(0)
 	}
 
-	var (
-		selectedChunk  *chunkPayloadData
-		selectedStream uint16
-		selectedFinish = math.Inf(1)
-	)
-
-	for streamID, streamQueue := range q.streamQueues {
-		chunk := streamQueue.get(0)
-		if chunk == nil {
-			continue
-		}
-		finish := q.chunkFinish[chunk]
-		if finish < selectedFinish || (finish == selectedFinish && streamID < selectedStream) {
-			selectedChunk = chunk
-			selectedStream = streamID
-			selectedFinish = finish
-		}
-	}
-	if selectedChunk == nil {
+	if len(q.heads) == 0 {
 		return nil
 	}
 
 	q.streamSelected = true
-	q.selectedStream = selectedStream
+	q.selectedStream = heap.Pop(&q.heads).(streamHead).streamID //nolint:forcetypeassert
 
-	return selectedChunk
+	return q.streamQueues[q.selectedStream].get(0)
 }
 
 func (q *weightedFairQueueingPendingQueuePolicy) Pop(chunkPayload StreamSchedulerChunk) error {
@@ -363,6 +378,8 @@ func (q *weightedFairQueueingPendingQueuePolicy) Pop(chunkPayload StreamSchedule
 	delete(q.chunkFinish, chunkPayload.chunkPayloadData())
 	if streamQueue.size() == 0 {
 		delete(q.streamQueues, q.selectedStream)
+	} else {
+		heap.Push(&q.heads, streamHead{q.chunkFinish[streamQueue.get(0)], q.selectedStream})
 	}
 
 	q.streamSelected = false
