@@ -11,8 +11,8 @@ import (
 	"parley/peer/datachannel"
 )
 
-// TestManyChannelsInACall opens and closes 100,000 forwarded connections in one call, three times as
-// many as a side has IDs for. The last ones take no longer than the first, and no more memory.
+// TestManyChannelsInACall opens and closes 100,000 forwarded connections in one call, three times
+// as many as a side has IDs for. The last ones take no longer than the first, and no more memory.
 func TestManyChannelsInACall(t *testing.T) {
 	const many, part, atOnce = 100_000, 20_000, 8
 	a, _ := pair(t, func(_, answerer *Config) {
