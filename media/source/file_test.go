@@ -61,6 +61,10 @@ func TestBrokenFiles(t *testing.T) {
 		err.Error() != missing+": no such file or directory" {
 		t.Errorf("error is %v", err)
 	}
+	if _, err := OpenAudio("tne:440", AudioOptions{}); !errors.As(err, &file) || !errors.Is(err, os.ErrNotExist) ||
+		err.Error() != "tne:440: no such file or directory, and no source has this name" {
+		t.Errorf("error is %v", err)
+	}
 	if _, err := OpenAudio(t.TempDir(), AudioOptions{}); !errors.As(err, &file) || !strings.Contains(err.Error(), "folder") {
 		t.Errorf("error is %v", err)
 	}

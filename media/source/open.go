@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"strings"
 
 	"parley/media"
 	"parley/media/container"
@@ -92,10 +94,14 @@ func openInputAs(spec string, stdin io.Reader, loop bool, ctx context.Context, o
 	return inputError(name, err)
 }
 
-// inputError adds the name of the input to an error, except to an error of usage.
+// inputError adds the name of the input to an error, except to an error of usage. A name that looks
+// like no path may be a mistyped source.
 func inputError(name string, err error) error {
 	if spec := (*media.SpecError)(nil); errors.As(err, &spec) {
 		return spec
+	}
+	if path := (*fs.PathError)(nil); errors.As(err, &path) && errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(name, `./\`) {
+		err = fmt.Errorf("%w, and no source has this name", path.Err)
 	}
 	return media.WrapFileError(name, err)
 }

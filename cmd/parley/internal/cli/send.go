@@ -2,6 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -74,6 +77,9 @@ func sendFlags() []cli.Flag {
 func sendFiles(ctx context.Context, s *session.Options, r *resources.Resources, paths []string, name string, retry time.Duration) error {
 	list, err := transfer.Collect(paths, r.Report)
 	if err != nil {
+		if _, missing := os.Stat(name); missing == nil && errors.Is(err, fs.ErrNotExist) {
+			return exit.Errorf(exit.Device, "%w; the name of the peer comes last, and %s is a file", err, sanitize.Text(name))
+		}
 		return exit.Errorf(exit.Device, "%w", err)
 	}
 	pipe.SetMemoryLimit(false)

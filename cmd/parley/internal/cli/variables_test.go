@@ -56,7 +56,7 @@ func TestVariablesOfServe(t *testing.T) {
 	t.Setenv("PARLEY_SERVE_LISTEN", "127.0.0.1:99999")
 	var out bytes.Buffer
 	code := Run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &out}, []string{"parley", "serve"})
-	if code != exit.Failure || !strings.Contains(out.String(), `failed to listen on "127.0.0.1:99999"`) {
+	if code != exit.Usage || !strings.Contains(out.String(), `invalid --listen "127.0.0.1:99999"`) {
 		t.Errorf("got code %d, %s", code, out.String())
 	}
 }

@@ -1,10 +1,8 @@
 package config
 
 import (
-	"net"
 	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -157,9 +155,8 @@ func MonitoringFlags() []cli.Flag {
 // ReadMonitoring reads the flags of MonitoringFlags.
 func ReadMonitoring(cmd *cli.Command) (m Monitoring, err error) {
 	if m.Metrics = cmd.String("metrics"); m.Metrics != "" {
-		_, port, err := net.SplitHostPort(m.Metrics)
-		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || strconv.FormatUint(n, 10) != port {
-			return m, exit.Usagef("invalid --metrics %q: want HOST:PORT, such as 127.0.0.1:9101", sanitize.Text(m.Metrics))
+		if err := CheckListenAddress("--metrics", m.Metrics); err != nil {
+			return m, err
 		}
 	}
 	if text := cmd.String("otlp"); text != "" {

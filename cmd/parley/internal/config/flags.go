@@ -4,6 +4,7 @@ package config
 import (
 	"context"
 	"errors"
+	"net"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -76,6 +77,16 @@ func Size(s string) (int64, error) {
 	return int64(n), nil
 }
 
+// CheckListenAddress returns a usage error if a value of a flag is not HOST:PORT. The host may be
+// absent.
+func CheckListenAddress(flag, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || strconv.FormatUint(n, 10) != port {
+		return exit.Usagef("invalid %s %q: want HOST:PORT or :PORT, such as 127.0.0.1:9090, :9090 or [::1]:9090", flag, sanitize.Text(address))
+	}
+	return nil
+}
+
 // Category puts flags under a heading of --help.
 func Category(heading string, flags []cli.Flag) []cli.Flag {
 	for _, f := range flags {
@@ -121,7 +132,13 @@ func NoOperands(c *cli.Command) *cli.Command {
 
 // UsageError returns the error of a command line that cannot be parsed.
 func UsageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
-	return exit.Usagef("%v; see %s --help", err, cmd.FullName())
+	text := err.Error()
+	if before, _, ok := strings.Cut(text, ": time: "); ok { // from time.ParseDuration
+		text = before + ": want a duration with a unit, such as 500ms, 10s or 1h30m"
+	} else if before, _, ok := strings.Cut(text, ": strconv."); ok {
+		text = before + ": want a number"
+	}
+	return exit.Usagef("%s; see %s --help", strings.Replace(text, " for flag -", " for --", 1), cmd.FullName())
 }
 
 // Version returns the version of this program, as the go command recorded it.

@@ -148,6 +148,8 @@ func handleError(c *Session, m signal.Message) {
 	switch {
 	case m.Code == signal.CodeAbsent && !c.IsConnected():
 		c.notThere(exit.Errorf(exit.Absent, "%s is not signed in at %s", sanitize.Text(c.peer), sanitize.Text(c.options.Server)))
+	case (m.Code == signal.CodeBadName || m.Code == signal.CodeTooManyCalls) && !c.IsConnected():
+		c.Fail(exit.Errorf(exit.Absent, "%s cannot be called: the signaling server says: %s", sanitize.Text(c.peer), sanitize.Text(m.Text)))
 	case m.Code == signal.CodeUnavailable && !c.IsConnected():
 		c.Fail(exit.Errorf(exit.Signaling, "%s cannot be called: the signaling server says: %s", sanitize.Text(c.peer), sanitize.Text(m.Text)))
 	case (m.Code == signal.CodeAbsent || m.Code == signal.CodeUnavailable) && c.IsConnected(): // say because it comes back to the server after us

@@ -136,6 +136,16 @@ func Read(cmd *cli.Command, log io.Writer) (o serve.Options, err error) {
 	if cmd.IsSet("page-auto") {
 		o.PageAuto = new(cmd.Bool("page-auto"))
 	}
+	for _, address := range o.Listen {
+		if err := config.CheckListenAddress("--listen", address); err != nil {
+			return o, err
+		}
+	}
+	if o.Admin.Address != "" {
+		if err := config.CheckListenAddress("--admin", o.Admin.Address); err != nil {
+			return o, err
+		}
+	}
 	if o.Logger, err = newLogger(cmd, log); err != nil {
 		return o, err
 	}
