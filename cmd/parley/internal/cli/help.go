@@ -14,6 +14,7 @@ import (
 	"parley/cmd/parley/docs"
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/markdown"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
 )
@@ -29,7 +30,8 @@ func helpCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name: "help", Aliases: []string{"h"}, Usage: "print a topic, or list commands and topics", ArgsUsage: "[TOPIC|COMMAND]",
 		Description: `Prints a topic, or the help of a command that has no topic of its name. The flags
-of every command are printed by "parley COMMAND --help".
+of every command are printed by "parley COMMAND --help". A topic is printed in the
+columns of the terminal, or as Markdown if the output is no terminal.
 
    parley help
    parley help sources
@@ -40,6 +42,9 @@ of every command are printed by "parley COMMAND --help".
 				return cli.ShowRootCommandHelp(cmd.Root())
 			}
 			if text, ok := docs.Text(name); ok {
+				if columns, ok := terminalColumns(std.Out); ok {
+					text = markdown.Terminal(text, columns)
+				}
 				_, err := io.WriteString(std.Out, text)
 				return err
 			}
@@ -143,12 +148,20 @@ func describe(b *strings.Builder, f cli.Flag, columns int) {
 	}
 }
 
-// columnsOf are the columns of a terminal, within reason.
+// columnsOf are the columns of a terminal, within reason, or those of help for none.
 func columnsOf(out io.Writer) int {
-	if f, ok := out.(*os.File); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return min(max(w, config.HelpColumns/4*3), mostColumns)
-		}
+	if columns, ok := terminalColumns(out); ok {
+		return columns
 	}
 	return config.HelpColumns
+}
+
+// terminalColumns are the columns of a terminal, within reason, and false for none.
+func terminalColumns(out io.Writer) (columns int, ok bool) {
+	if f, ok := out.(*os.File); ok {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return min(max(w, config.HelpColumns/4*3), mostColumns), true
+		}
+	}
+	return 0, false
 }

@@ -57,6 +57,9 @@ func TestManPages(t *testing.T) {
 				t.Errorf("%s: %v\n%s", strings.Join(check, " "), err, errs.String())
 			}
 		}
+		if source, err := os.ReadFile(path); err != nil || strings.Contains(string(source), `\ef`) || strings.Contains(string(source), "<!") {
+			t.Errorf("%s: markup is escaped twice, or a comment is shown (%v)", p, err)
+		}
 	}
 	all, err := filepath.Glob(filepath.Join(dir, "man", "*", "*"))
 	if err != nil || len(all) != len(pages)+1 {
