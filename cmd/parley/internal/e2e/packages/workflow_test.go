@@ -137,8 +137,8 @@ func TestWorkflow(t *testing.T) {
 		{"a page that never calls", map[string]string{"peer": expects, "run": "true"}, release, "Check the peer", []string{"peer.ndjson"}},
 		{"tests that fail", map[string]string{"peer": "echo --as agent", "run": "false; true"}, release, "Run the tests", []string{"peer.ndjson"}},
 		{"a peer that does not start", map[string]string{"peer": "answer --as"}, release, "Start the peer", []string{"peer.log"}},
-		{"scenarios", map[string]string{"prepare": "parley echo --as page >page.log 2>&1 &", "scenario": "--suite data text-comes-back"}, release, "", []string{"probe.xml"}},
-		{"a scenario that fails", map[string]string{"prepare": "parley answer --as page >page.log 2>&1 &", "scenario": "--suite data --peer-type echo --timeout 2s text-comes-back"},
+		{"scenarios", map[string]string{"prepare": "parley echo --as page >page.log 2>&1 &", "scenario": "--wait 20s --suite data text-comes-back"}, release, "", []string{"probe.xml"}},
+		{"a scenario that fails", map[string]string{"prepare": "parley answer --as page >page.log 2>&1 &", "scenario": "--wait 20s --suite data --peer-type echo --timeout 2s text-comes-back"},
 			release, "Run the scenarios", []string{"probe.xml", "evidence"}},
 		{"a changed archive", nil, tampered, "Install Parley", nil},
 	} {
