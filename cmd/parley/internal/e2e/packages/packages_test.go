@@ -204,10 +204,11 @@ func checkBOM(t *testing.T, path string, info *buildinfo.BuildInfo) {
 		t.Fatalf("%s: %v, %q", path, err, bom.BOMFormat)
 	}
 	version := bom.Metadata.Component.Version
+	undetected := []string{"std", "github.com/cenkalti/backoff/v5"} // BSD and MIT: cyclonedx-gomod does not find them
 	found := map[string]bool{}
 	for _, c := range bom.Components {
 		found[c.Name+"@"+c.Version] = true
-		if len(c.Licenses) == 0 && c.Name != "std" {
+		if len(c.Licenses) == 0 && !slices.Contains(undetected, c.Name) {
 			t.Errorf("%s: %s has no licence", filepath.Base(path), c.Name)
 		}
 	}
