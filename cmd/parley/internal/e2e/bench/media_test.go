@@ -70,7 +70,7 @@ func sends(args ...string) work {
 // takes measures who answers.
 func takes(args ...string) work {
 	return func(b *streamBench) *e2etest.Process {
-		p := b.answers(args...)
+		p := b.answers(b.fill(args)...)
 		b.parley("call", b.name(), "--loop", "--video", b.film)
 		p.Says(b.t, "receiving video")
 		return p
@@ -227,7 +227,7 @@ func TestBenchVideo(t *testing.T) {
 		what                       string
 		ours, ffmpeg, aiortc, pion work
 	}{
-		{"sent", sends("--video", "FILM"), ffmpegSends("-i", "FILM", "-c", "copy"),
+		{"sent", sends("--video", "FILM", "--video-bitrate", "2500000"), ffmpegSends("-i", "FILM", "-c", "copy"),
 			aiortcCalls("send", []string{"FILM", "copy"}, nil), pionCalls(example, "send")},
 		{"received and recorded", takes("--record", "DIR/%n.webm"), ffmpegTakes("-c", "copy", "DIR/x.webm"),
 			aiortcCalls("take", []string{"FILM", "copy"}, []string{"DIR/x.mp4"}), pionCalls(example, "take")},
