@@ -248,6 +248,7 @@ bench-audio:
 # What 1, 10, 50 and 200 calls with audio cost one process.
 bench-growth:
 	go test -tags bench -count=1 -run TestBenchGrowthOfCalls -v ./cmd/parley | grep '^|\|FAIL\|bench_calls'
+	go test -tags bench -count=1 -run TestManyHours -v ./media/recorder | grep 'hours in\|FAIL\|^ok'
 
 # The test sources through Chromium and Firefox as an echo, and as a recorder;
 # wants a machine with time to spare.
