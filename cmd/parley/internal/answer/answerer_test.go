@@ -26,7 +26,7 @@ import (
 )
 
 // silentProgram is a source that sends nothing.
-const silentProgram = "exec:exec sleep 600"
+const silentProgram = "exec:exec /bin/sleep 600"
 
 // running runs an answerer with the name bob until the test ends or stop is called, which returns
 // its error.
