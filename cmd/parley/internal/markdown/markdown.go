@@ -1,4 +1,4 @@
-// Package markdown divides the Markdown of the topics into blocks, and sets it for terminals.
+// Package markdown reads the Markdown of the topics, for man pages or terminals.
 package markdown
 
 import (
@@ -18,7 +18,7 @@ const (
 	Table
 )
 
-// A Block is a part of a text. Its texts have the markup that Inline reads.
+// Block is a part of a text. Its lines and cells have the markup that Inline reads.
 type Block struct {
 	Kind  Kind
 	Level int        // of a heading: 1 for the title
