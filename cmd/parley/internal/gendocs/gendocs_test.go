@@ -76,7 +76,7 @@ func TestPageText(t *testing.T) {
 		"man1/parley-serve.1": {"--listen ADDRESS", "Variable: PARLEY_SERVE_LISTEN", "   parley serve --acme call.example.org --turn :3478 --auth-jwt public.pem\n",
 			"STUN AND TURN", "EXIT STATUS", "parley-server(7)"},
 		"man1/parley-version.1": {"--schema WHAT"},
-		"man7/parley-server.7":  {"$ parley serve --admin 127.0.0.1:0 --log off &\n", "--tls-cert FILE --tls-key FILE", "from files, read again when they change", "parley-performance(7)"},
+		"man7/parley-server.7":  {"$ parley serve --admin 127.0.0.1:0 --log off &\n", "--tls-cert FILE --tls-key FILE", "from files, read again when they change", "parley-capacity(7)"},
 		"man7/parley-pipes.7":   {"parley pipe"},
 	} {
 		cmd := exec.Command("mandoc", "-T", "utf8", "-O", "width=120", filepath.Join(dir, "man", page))
