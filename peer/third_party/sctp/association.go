@@ -349,6 +349,7 @@ type Association struct {
 	storedCookieEcho *chunkCookieEcho
 
 	streams              map[uint16]*Stream
+	bytesQueued          atomic.Int64 // in the reassembly queues of streams
 	acceptCh             chan *Stream
 	readLoopCloseCh      chan struct{}
 	awakeWriteLoopCh     chan struct{}
@@ -1319,6 +1320,7 @@ func (a *Association) unregisterStream(s *Stream, err error) {
 	defer s.lock.Unlock()
 
 	delete(a.streams, s.streamIdentifier)
+	s.reassemblyQueue.leaveTotal()
 	s.readErr = err
 	s.readNotifier.Broadcast()
 }
@@ -2599,11 +2601,7 @@ func (a *Association) handlePeerLastTSNAndAcknowledgement(sackImmediately bool) 
 
 // The caller should hold the lock.
 func (a *Association) getMyReceiverWindowCredit() uint32 {
-	var bytesQueued uint32
-	for _, s := range a.streams {
-		bytesQueued += uint32(s.getNumBytesInReassemblyQueue()) //nolint:gosec // G115
-	}
-
+	bytesQueued := uint32(a.bytesQueued.Load()) //nolint:gosec // G115
 	if bytesQueued >= a.maxReceiveBufferSize {
 		return 0
 	}
@@ -2652,6 +2650,7 @@ func (a *Association) createStream(streamIdentifier uint16, accept bool) *Stream
 	}
 
 	stream.readNotifier = sync.NewCond(&stream.lock)
+	stream.reassemblyQueue.joinTotal(&a.bytesQueued)
 
 	if accept {
 		select {

@@ -209,6 +209,7 @@ type reassemblyQueue struct {
 	unorderedMIDMap map[uint32]*chunkSetMID
 	useInterleaving bool
 	nBytes          uint64
+	total           *atomic.Int64 // nBytes of all queues of the association; nil: it is of none
 	maxEntries      uint32
 }
 
@@ -300,7 +301,7 @@ func (r *reassemblyQueue) pushWithError(chunk *chunkPayloadData) (bool, error) {
 
 		// First, insert into unorderedChunks array
 		r.unorderedChunks = append(r.unorderedChunks, chunk)
-		atomic.AddUint64(&r.nBytes, uint64(len(chunk.userData)))
+		r.addNumBytes(len(chunk.userData))
 		sortChunksByTSN(r.unorderedChunks)
 
 		// Scan unorderedChunks that are contiguous (in TSN)
@@ -357,7 +358,7 @@ func (r *reassemblyQueue) pushWithError(chunk *chunkPayloadData) (bool, error) {
 		}
 	}
 
-	atomic.AddUint64(&r.nBytes, uint64(len(chunk.userData)))
+	r.addNumBytes(len(chunk.userData))
 
 	return cset.pushNoDuplicate(chunk), nil
 }
@@ -396,7 +397,7 @@ func (r *reassemblyQueue) pushUnorderedIData(chunk *chunkPayloadData) (bool, err
 		return false, nil
 	}
 
-	atomic.AddUint64(&r.nBytes, uint64(len(chunk.userData)))
+	r.addNumBytes(len(chunk.userData))
 	if complete {
 		delete(r.unorderedMIDMap, chunk.messageIdentifier)
 		r.unorderedMID = append(r.unorderedMID, cset)
@@ -430,7 +431,7 @@ func (r *reassemblyQueue) pushOrderedIData(chunk *chunkPayloadData) (bool, error
 		return false, nil
 	}
 
-	atomic.AddUint64(&r.nBytes, uint64(len(chunk.userData)))
+	r.addNumBytes(len(chunk.userData))
 
 	return complete, nil
 }
@@ -719,12 +720,32 @@ func (r *reassemblyQueue) forwardTSNForUnorderedMID(lastMID uint32) {
 	}
 }
 
+func (r *reassemblyQueue) addNumBytes(nBytes int) {
+	atomic.AddUint64(&r.nBytes, uint64(nBytes)) //nolint:gosec // G115
+	if r.total != nil {
+		r.total.Add(int64(nBytes))
+	}
+}
+
 func (r *reassemblyQueue) subtractNumBytes(nBytes int) {
-	cur := atomic.LoadUint64(&r.nBytes)
-	if int(cur) >= nBytes { //nolint:gosec // G115
-		atomic.AddUint64(&r.nBytes, -uint64(nBytes)) //nolint:gosec // G115
-	} else {
-		atomic.StoreUint64(&r.nBytes, 0)
+	nBytes = min(nBytes, r.getNumBytes())
+	atomic.AddUint64(&r.nBytes, -uint64(nBytes)) //nolint:gosec // G115
+	if r.total != nil {
+		r.total.Add(-int64(nBytes))
+	}
+}
+
+// joinTotal counts the bytes of the queue in total, too, until leaveTotal.
+func (r *reassemblyQueue) joinTotal(total *atomic.Int64) {
+	r.total = total
+	total.Add(int64(r.getNumBytes()))
+}
+
+// leaveTotal takes the bytes of the queue from the total of its association.
+func (r *reassemblyQueue) leaveTotal() {
+	if r.total != nil {
+		r.total.Add(-int64(r.getNumBytes()))
+		r.total = nil
 	}
 }
 

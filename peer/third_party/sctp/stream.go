@@ -565,6 +565,7 @@ func (s *Stream) onInboundStreamReset() {
 	//	is completed, the data channel is closed.
 
 	s.readErr = io.EOF
+	s.reassemblyQueue.leaveTotal()
 	s.readNotifier.Broadcast()
 
 	if s.state == StreamStateClosing {
