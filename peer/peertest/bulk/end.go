@@ -75,6 +75,10 @@ func (e *parleyEnd) received(m peer.MessageReceived) {
 		return
 	}
 	e.ended++
+	if e.ended < e.channels {
+		e.mu.Unlock()
+		return
+	}
 	report := ends.Message{Do: "received", Ms: float64(time.Since(e.first).Microseconds()) / 1000}
 	var all []int64
 	for _, c := range e.open {
@@ -82,11 +86,8 @@ func (e *parleyEnd) received(m peer.MessageReceived) {
 		report.Bytes += e.bytes[c]
 	}
 	report.Least, report.Most = slices.Min(all), slices.Max(all)
-	last := e.ended == e.channels
 	e.mu.Unlock()
-	if last {
-		_ = e.Say(report)
-	}
+	_ = e.Say(report)
 }
 
 // send sends messages on all channels in turn for a time, and then a text on each.
