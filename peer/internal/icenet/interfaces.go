@@ -20,9 +20,10 @@ import (
 // IPv4.
 type hostNet struct {
 	*stdnet.Net
-	filter InterfaceFilter
-	mu     sync.RWMutex // guards the interfaces in Net
-	bursts bursts
+	filter  InterfaceFilter
+	mu      sync.RWMutex // guards the interfaces in Net
+	bursts  bursts
+	batches sync.Pool // of *batch, for sockets with datagrams that were received but not read
 }
 
 // UpdateInterfaces lists the interfaces again.

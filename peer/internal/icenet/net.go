@@ -192,7 +192,7 @@ const udpReadBuffer = 4 << 20
 func (n *hostNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
 	conn, err := n.listenUDP(network, local)
 	if udp, ok := conn.(*net.UDPConn); ok && err == nil && !isMDNS(local) {
-		return newUDPSocket(udp, &n.bursts), nil
+		return newUDPSocket(udp, n), nil
 	}
 	return conn, err
 }

@@ -27,64 +27,168 @@ type udpSocket struct {
 	bursts     *bursts
 	collection collection
 
-	mu     sync.Mutex // held while reading; guards the following
-	buffer []byte
-	n      int
-	from   syscall.RawSockaddrAny
-	err    error
+	mu          sync.Mutex // held while reading; guards the following
+	buffer      []byte
+	n           int
+	from        syscall.RawSockaddrAny
+	err         error
+	batches     *sync.Pool
+	batch       *batch                                   // with datagrams that were received but not read; may be nil
+	batched     bool                                     // datagrams are received in batches, for the kernel coalesces them
+	refused     bool                                     // the kernel refuses batches
+	receiveMany func(b *batch, fd uintptr) syscall.Errno // batch.receive
+	ready       int                                      // datagrams in turn that nobody had to wait for
 }
 
 // newUDPSocket returns a UDP socket for ICE, which may be conn itself.
-func newUDPSocket(conn *net.UDPConn, b *bursts) transport.UDPConn {
+func newUDPSocket(conn *net.UDPConn, host *hostNet) transport.UDPConn {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return conn
 	}
 	local, _ := conn.LocalAddr().(*net.UDPAddr)
-	s := &udpSocket{UDPConn: conn, raw: raw, bursts: b, is4: local != nil && len(local.IP) == net.IPv4len}
-	s.read = s.receive
+	s := &udpSocket{UDPConn: conn, raw: raw, bursts: &host.bursts, batches: &host.batches, is4: local != nil && len(local.IP) == net.IPv4len}
+	s.read, s.receiveMany = s.receive, (*batch).receive
 	s.collection.refused = !canSegment(raw)
 	return s
 }
 
-// ReadFromAddrPort implements ice.AddrPortReaderWriter.
+// ReadFromAddrPort implements ice.AddrPortReaderWriter. Datagrams that were received together are
+// returned even after the read deadline.
 func (s *udpSocket) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	if len(b) == 0 {
-		return s.ReadFromUDPAddrPort(b)
+		_, from, err := s.ReadFromAddrPort(make([]byte, 1))
+		return 0, from, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.buffer = b
-	err := s.raw.Read(s.read)
-	s.buffer = nil
-	if err == nil {
-		err = s.err
+	if s.batch == nil {
+		s.buffer = b
+		err := s.raw.Read(s.read)
+		s.buffer = nil
+		if err == nil {
+			err = s.err
+		}
+		if err != nil {
+			return 0, netip.AddrPort{}, err
+		}
+		if s.batch == nil {
+			return s.n, addrPortOf(&s.from), nil
+		}
 	}
-	if err != nil {
-		return 0, netip.AddrPort{}, err
+	n, from, more := s.batch.take(b)
+	if !more {
+		s.dropBatch()
 	}
-	return s.n, addrPortOf(&s.from), nil
+	return n, from, nil
 }
 
-// receive receives one datagram into buffer. It returns false if there is none. receive is called
-// with mu held.
+// Close closes the socket. Datagrams that were received but not read are lost.
+func (s *udpSocket) Close() error {
+	err := s.UDPConn.Close() // ends a read in progress
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropBatch()
+	return err
+}
+
+// dropBatch is called with mu held.
+func (s *udpSocket) dropBatch() {
+	if s.batch != nil {
+		s.batches.Put(s.batch)
+		s.batch = nil
+	}
+}
+
+// receive receives one datagram into buffer, or several into batch. It returns false if there is
+// none. receive is called with mu held.
 func (s *udpSocket) receive(fd uintptr) bool {
 	for {
-		size := uint32(unsafe.Sizeof(s.from))
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&s.buffer[0])), uintptr(len(s.buffer)),
-			syscall.MSG_DONTWAIT, uintptr(unsafe.Pointer(&s.from)), uintptr(unsafe.Pointer(&size)))
-		switch errno {
+		switch errno := s.receiveNow(fd); errno {
 		case 0:
-			s.n, s.err = int(n), nil
+			s.ready++
+			s.err = nil
 			return true
 		case syscall.EINTR:
 		case syscall.EAGAIN:
+			s.ready = 0
 			return false
 		default:
 			s.err = &net.OpError{Op: "read", Net: "udp", Source: s.LocalAddr(), Err: os.NewSyscallError("recvfrom", errno)}
 			return true
 		}
 	}
+}
+
+// receiveNow receives what is there: a batch once datagrams come faster than they are read.
+// receiveNow is called with mu held.
+func (s *udpSocket) receiveNow(fd uintptr) syscall.Errno {
+	if !s.batched && (s.refused || s.ready < batchAfter) {
+		return s.receiveOne(fd)
+	}
+	b := newBatch(s.batches)
+	errno := s.receiveMany(b, fd)
+	if errno != 0 {
+		s.batches.Put(b)
+		if !s.batched && errno != syscall.EAGAIN && errno != syscall.EINTR { // as in a sandbox
+			s.refused = true
+			return s.receiveOne(fd)
+		}
+		return errno
+	}
+	if !s.batched {
+		s.batched = true
+		coalesce(fd)
+	}
+	s.batch = b
+	return 0
+}
+
+// receiveOne receives one datagram into buffer. It is called with mu held.
+func (s *udpSocket) receiveOne(fd uintptr) syscall.Errno {
+	size := uint32(unsafe.Sizeof(s.from))
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&s.buffer[0])), uintptr(len(s.buffer)),
+		syscall.MSG_DONTWAIT, uintptr(unsafe.Pointer(&s.from)), uintptr(unsafe.Pointer(&size)))
+	s.n = int(n)
+	return errno
+}
+
+// The methods below read like ReadFromAddrPort: those of the embedded net.UDPConn would not see what
+// was received before, and take coalesced datagrams for one.
+
+// ReadFromUDPAddrPort reads a datagram.
+func (s *udpSocket) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
+	return s.ReadFromAddrPort(b)
+}
+
+// ReadFromUDP implements transport.UDPConn.
+func (s *udpSocket) ReadFromUDP(b []byte) (int, *net.UDPAddr, error) {
+	n, from, err := s.ReadFromAddrPort(b)
+	if err != nil {
+		return n, nil, err
+	}
+	return n, net.UDPAddrFromAddrPort(from), nil
+}
+
+// ReadFrom implements net.PacketConn.
+func (s *udpSocket) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := s.ReadFromUDP(b)
+	if err != nil {
+		return n, nil, err // without a *net.UDPAddr that is nil
+	}
+	return n, from, nil
+}
+
+// ReadMsgUDP implements transport.UDPConn. It returns no control messages.
+func (s *udpSocket) ReadMsgUDP(b, _ []byte) (n, oobn, flags int, from *net.UDPAddr, err error) {
+	n, from, err = s.ReadFromUDP(b)
+	return n, 0, 0, from, err
+}
+
+// Read implements net.Conn.
+func (s *udpSocket) Read(b []byte) (int, error) {
+	n, _, err := s.ReadFromAddrPort(b)
+	return n, err
 }
 
 // addrPortOf returns the address in a sockaddr.

@@ -9,4 +9,4 @@ import (
 )
 
 // newUDPSocket returns a UDP socket for ICE, which may be conn itself.
-func newUDPSocket(conn *net.UDPConn, _ *bursts) transport.UDPConn { return conn }
+func newUDPSocket(conn *net.UDPConn, _ *hostNet) transport.UDPConn { return conn }
