@@ -98,6 +98,9 @@ func newConnection(cfg *callConfig, box *mailbox, extensions map[int]string) (*c
 	if c.net, err = cfg.hostNet(); err != nil {
 		return nil, err
 	}
+	if c.net != nil {
+		c.senders.bursts = c.net
+	}
 	if c.senders.bw, err = bwe.New(); err != nil {
 		return nil, fmt.Errorf("failed to set up congestion control: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"parley/peer/internal/interceptors/bwe"
 	"parley/peer/internal/jsep"
 	"parley/peer/internal/sender"
+	"parley/peer/track"
 )
 
 // senders add, replace and pause the tracks that a connection sends. They are used by the goroutine
@@ -25,7 +26,8 @@ type senders struct {
 	remote  *remoteMedia
 	streams *streams
 	bw      *bwe.Controller
-	onHold  bool // neither send nor receive media
+	bursts  track.BurstWriter // nil with Config.Net
+	onHold  bool              // neither send nor receive media
 }
 
 // offerTracks adds the tracks of the config, and transceivers for the kinds to receive, to the
@@ -86,7 +88,9 @@ func (s *senders) send(t webrtc.TrackLocal) error { return s.sendWith(t, s.pc.Ad
 
 // sendWith is like send. add adds the track to the PeerConnection.
 func (s *senders) sendWith(t webrtc.TrackLocal, add func(webrtc.TrackLocal) (*webrtc.RTPSender, error)) error {
-	out := sender.New(t, s.streams.freeID(t), sender.Config{OnBound: s.bound, Held: &s.cfg.gate.closed, Full: s.bw.CongestionWindowFull})
+	out := sender.New(t, s.streams.freeID(t), sender.Config{
+		OnBound: s.bound, Held: &s.cfg.gate.closed, Full: s.bw.CongestionWindowFull, Bursts: s.bursts,
+	})
 	rtpSender, err := add(out)
 	if err != nil {
 		return fmt.Errorf("failed to add the %s track: %w", t.Kind(), err)

@@ -260,10 +260,12 @@ func (t *Track) writeVideo(frame []byte, ticks uint64) {
 		if b.singleNAL && units != nil {
 			own = units
 		}
+		b.beginBurst()
 		for n, payload := range own {
 			last := n == len(own)-1
 			t.send(b, payload, ticks, last, last)
 		}
+		b.endBurst()
 	}
 	t.sequence += uint16(max(len(payloads), len(units))) //nolint:gosec // wraps by design
 }
@@ -307,6 +309,26 @@ func (t *Track) send(b *binding, payload []byte, ticks uint64, marker, oriented 
 	}
 	b.sequence++
 	_, _ = b.writer.WriteRTP(h, payload)
+}
+
+// burstWriter is a sender that sends several packets at once (parley/peer/track.BurstWriter).
+type burstWriter interface {
+	BeginBurst()
+	EndBurst()
+}
+
+// beginBurst lets the sender send the packets that follow at once, in endBurst.
+func (b *binding) beginBurst() {
+	if w, ok := b.writer.(burstWriter); ok {
+		w.BeginBurst()
+	}
+}
+
+// endBurst sends the packets since beginBurst.
+func (b *binding) endBurst() {
+	if w, ok := b.writer.(burstWriter); ok {
+		w.EndBurst()
+	}
 }
 
 func newBinding(c webrtc.TrackLocalContext, pt webrtc.PayloadType) binding {

@@ -87,6 +87,24 @@ func TestPacketSize(t *testing.T) {
 	}
 }
 
+// TestFramesAreBursts: the packets of a frame of video leave together, those of audio one by one.
+func TestFramesAreBursts(t *testing.T) {
+	video := New(Capability(webrtc.MimeTypeVP8), "", nil)
+	one, two := mediatest.Bind(t, video), mediatest.Bind(t, video)
+	video.Write(make([]byte, 10*maxPayloadSize-100), 0)
+	video.Write([]byte{0}, 3000)
+	for _, c := range []*mediatest.Sender{one, two} {
+		if want := []int{10, 1}; !slices.Equal(c.Bursts, want) || len(c.Packets) != 11 {
+			t.Errorf("%d packets in bursts of %v, want %v", len(c.Packets), c.Bursts, want)
+		}
+	}
+	audio := New(Capability(webrtc.MimeTypeOpus), "", nil)
+	c := mediatest.Bind(t, audio)
+	if audio.Write([]byte{0xF8, 1, 2, 3}, 0); len(c.Packets) != 1 || len(c.Bursts) != 0 {
+		t.Errorf("%d packets of audio in bursts of %v", len(c.Packets), c.Bursts)
+	}
+}
+
 // TestLongOpusPackets: Opus packets of 120 ms at 256 kbit/s, of 3840 bytes, are split into packets
 // that fit.
 func TestLongOpusPackets(t *testing.T) {

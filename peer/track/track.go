@@ -49,3 +49,12 @@ type CongestionReporter interface {
 	// lost. A track that encodes frames drops them before encoding while it is true.
 	Full() bool
 }
+
+// BurstWriter is implemented by the [webrtc.TrackLocalWriter] that a call gives to its tracks.
+type BurstWriter interface {
+	// BeginBurst lets the packets that are written until EndBurst leave the host together, which
+	// takes fewer system calls. The packets of one frame are a burst.
+	BeginBurst()
+	// EndBurst sends the packets of the burst.
+	EndBurst()
+}

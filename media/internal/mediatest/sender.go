@@ -27,6 +27,10 @@ type Sender struct {
 	// send, or by Count.
 	Packets []*rtp.Packet
 	Times   []time.Time
+	// Bursts are the numbers of packets that were sent in bursts. They are read like Packets.
+	Bursts []int
+
+	begun int // length of Packets at the beginning of the burst
 }
 
 // Bind binds a track to a new Sender that negotiated codecs, by default those of BrowserCodecs, and
@@ -104,6 +108,20 @@ func (s *Sender) RTCPReader() interceptor.RTCPReader { return nil }
 
 // Write implements webrtc.TrackLocalWriter and always fails.
 func (s *Sender) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// BeginBurst begins a burst, as package track describes.
+func (s *Sender) BeginBurst() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun = len(s.Packets)
+}
+
+// EndBurst ends a burst.
+func (s *Sender) EndBurst() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Bursts = append(s.Bursts, len(s.Packets)-s.begun)
+}
 
 // Full reports congestion, as package track asks for it.
 func (s *Sender) Full() bool { return s.Congested }

@@ -42,6 +42,9 @@ func (b *bursts) flush() {
 // writes some at once, and then calls EndBurst.
 func (n *Net) BeginBurst() { n.host.bursts.active.Store(true) }
 
+// InBurst reports whether the sockets collect datagrams.
+func (n *Net) InBurst() bool { return n.host.bursts.active.Load() }
+
 // EndBurst sends the datagrams of the burst.
 func (n *Net) EndBurst() {
 	n.host.bursts.active.Store(false)

@@ -10,7 +10,10 @@ import (
 	"parley/peer/track"
 )
 
-var _ track.CongestionReporter = rtpWriter{}
+var (
+	_ track.CongestionReporter = rtpWriter{}
+	_ track.BurstWriter        = rtpWriter{}
+)
 
 // boundContext is what a local track is bound to: its writer is an rtpWriter.
 type boundContext struct {
@@ -66,6 +69,20 @@ func (w rtpWriter) WriteRTP(header *rtp.Header, payload []byte) (int, error) {
 
 // Full implements track.CongestionReporter.
 func (w rtpWriter) Full() bool { return w.bound.track.cfg.Full() }
+
+// BeginBurst implements track.BurstWriter.
+func (w rtpWriter) BeginBurst() {
+	if b := w.bound.track.cfg.Bursts; b != nil {
+		b.BeginBurst()
+	}
+}
+
+// EndBurst implements track.BurstWriter.
+func (w rtpWriter) EndBurst() {
+	if b := w.bound.track.cfg.Bursts; b != nil {
+		b.EndBurst()
+	}
+}
 
 // Write implements webrtc.TrackLocalWriter.
 func (w rtpWriter) Write(packet []byte) (int, error) {

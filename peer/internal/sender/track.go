@@ -24,6 +24,8 @@ type Config struct {
 	Held *atomic.Bool
 	// Full reports whether a frame that is written now would wait in a queue of the network.
 	Full func() bool
+	// Bursts lets packets leave the host together, nil if the network cannot.
+	Bursts track.BurstWriter
 }
 
 // Track is a local track as Pion gets it, or the place where one was.

@@ -11,6 +11,8 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 	"go.uber.org/goleak"
+
+	"parley/peer/track"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -264,5 +266,39 @@ func TestSimulcastIsPutBack(t *testing.T) {
 	streams[1].expect(t, keyFrame+"high")
 	if err := out.Replace(low); err == nil {
 		t.Error("a simulcast track was replaced by one without layers")
+	}
+}
+
+// network records the bursts that are begun and ended.
+type network struct{ begun, ended int }
+
+func (n *network) BeginBurst() { n.begun++ }
+func (n *network) EndBurst()   { n.ended++ }
+
+// TestBursts: a local track sends bursts where the network can, and needs not know whether it can.
+func TestBursts(t *testing.T) {
+	n := &network{}
+	for _, bursts := range []track.BurstWriter{n, nil} {
+		config := (&bindings{}).config()
+		config.Bursts = bursts
+		local := newLocalTrack(t, webrtc.MimeTypeVP8)
+		s := newStream()
+		out := New(local, "video", config)
+		if _, err := out.Bind(s); err != nil {
+			t.Fatal(err)
+		}
+		w, ok := out.bound.WriteStream().(track.BurstWriter)
+		if !ok {
+			t.Fatal("the writer of a local track has no bursts")
+		}
+		w.BeginBurst()
+		local.write(t, 1, keyFrame)
+		w.EndBurst()
+		if len(s.written) != 1 {
+			t.Errorf("%d packets written, want 1", len(s.written))
+		}
+	}
+	if n.begun != 1 || n.ended != 1 {
+		t.Errorf("%d bursts begun, %d ended, want 1", n.begun, n.ended)
 	}
 }
