@@ -31,7 +31,7 @@ type Call struct {
 // timeout.
 func CallFlags(timeout time.Duration) []cli.Flag {
 	return slices.Concat(Category("CALL", []cli.Flag{
-		Strings("say", "`TEXT` to send when the data channel opens; repeatable"),
+		Strings("say", "`TEXT` to send when the data channel opens, exit code 1 if it cannot be sent; repeatable"),
 		Strings("expect", "end with 0 as soon as all of these hold, with 3 when --timeout comes first; repeatable. "+
 			"`CHECK` is KEY, or KEY OP VALUE with = != < <= > >= ~ (regular expression): connected, text=pong, video.frames>=30, "+
 			"video.size=640x480, video.codec=VP8, audio.packets>=50, audio.tone=440, track.video, remote-hangup"),

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pion/webrtc/v4"
@@ -38,6 +39,7 @@ func (c *Session) handleEvent(e peer.Event) {
 	case peer.TextSent:
 		c.events.text(e.Channel.Label(), "out", e.Text)
 	case peer.TextRejected:
+		c.unsaid = c.unsaid || slices.Contains(c.options.Say, e.Text)
 		c.events.textRejected(e)
 	case peer.MessageReceived:
 		c.message(e)

@@ -60,6 +60,7 @@ type Session struct {
 	cancel    context.CancelFunc
 	abort     chan struct{} // closed when a signal ends the call
 	silence   *time.Timer   // of watchSilence, used by the goroutine of the call; nil while something comes
+	unsaid    bool          // a text of --say was rejected; used by the goroutine of the call
 
 	mu     sync.Mutex // guards the following
 	failed error      // of a source, a sink: it ends the call
@@ -288,7 +289,7 @@ func (c *Session) verdict(end peer.End, err, cause error) error {
 	case err != nil:
 		return err
 	case errors.Is(cause, ErrAllHeld):
-		return nil
+		return c.sayErr()
 	case errors.As(cause, new(*exit.SignalError)):
 		return &exit.ReportedError{Err: cause}
 	case errors.Is(cause, ErrTimeout) && len(c.options.Checks) == 0 && c.Call.Answered():
@@ -302,7 +303,18 @@ func (c *Session) verdict(end peer.End, err, cause error) error {
 	case c.App != nil && len(c.options.Checks) == 0:
 		return c.App.Result()
 	}
-	return c.expect.Err()
+	if err := c.expect.Err(); err != nil {
+		return err
+	}
+	return c.sayErr()
+}
+
+// sayErr returns an error if a text of --say was not sent.
+func (c *Session) sayErr() error {
+	if !c.unsaid {
+		return nil
+	}
+	return exit.Errorf(exit.Failure, "not all of --say was sent; each text has its reason above")
 }
 
 // Context returns a context that is done when the call is over.
