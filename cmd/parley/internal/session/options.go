@@ -7,6 +7,7 @@ import (
 	"parley/cmd/parley/internal/mediain"
 	"parley/cmd/parley/internal/resources"
 	"parley/media/testsignal"
+	"parley/peer"
 	"parley/peer/datachannel"
 )
 
@@ -31,6 +32,7 @@ type Options struct {
 	RecordPartly bool                 // what a recording lacks is no error
 	Epoch        *testsignal.Epoch    // of the test signals that are sent and measured; nil for one of the call's own
 	TimeLeft     time.Duration        // of Timeout, once signed in
+	Timeouts     peer.Timeouts        // of the connection; zero values are the defaults
 	MinDuration  time.Duration        // in place of Linger: no less than this from the start of the call
 	Attach       []func(*Session)     // add observers, middleware and channel applications to a new call
 }

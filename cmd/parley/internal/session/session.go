@@ -173,7 +173,7 @@ func peerConfig(c *Session, signaler *signaling.Signaler) (peer.Config, error) {
 		Channels: dataChannelOptions(c),
 		ICE: peer.ICEConfig{Servers: servers, FreshServers: signaler.FreshICEServers, TLS: c.options.TLS, RelayOnly: c.options.RelayOnly, Loopback: resources.OffersLoopback(c.options.Server),
 			MinPort: c.options.MinPort, MaxPort: c.options.MaxPort, UDPMux: c.resources.UDPMux, TCPMux: c.resources.TCPMux, AdvertiseIPs: c.options.AdvertiseIPs, Interfaces: c.options.Interfaces},
-		KeyLog: c.resources.KeyLog, Tap: c.resources.Tap(), Netem: c.Emulator, Logger: c.resources.Logger,
+		Timeouts: c.options.Timeouts, KeyLog: c.resources.KeyLog, Tap: c.resources.Tap(), Netem: c.Emulator, Logger: c.resources.Logger,
 	}
 	conf.Verification.Certificate = c.resources.Identity
 	conf.Verification.Required = c.options.ExpectCode == config.AskCode
