@@ -25,6 +25,14 @@ func parseSDP(text string) (*sdp.SessionDescription, error) {
 	return &d, nil
 }
 
+// EndLine returns a description with the end of its last line, which some clients and servers trim.
+func EndLine(description string) string {
+	if description == "" || strings.HasSuffix(description, "\n") {
+		return description
+	}
+	return description + "\r\n"
+}
+
 func formatSDP(d *sdp.SessionDescription) (string, error) {
 	text, err := d.Marshal()
 	return string(text), err

@@ -167,7 +167,7 @@ func (c *Client) created(r *response) (d Description, err error) {
 	if d.ICEServers, err = whip.ParseICEServers(r.header); err != nil {
 		return d, r.unusable(err)
 	}
-	d.SDP = string(r.body)
+	d.SDP = whip.EndLine(string(r.body))
 	d.Offer = r.status == http.StatusNotAcceptable || c.endpoint.Direction == whip.Play && whip.IsOffer(d.SDP)
 	f, err := whip.FragmentOf(d.SDP)
 	switch {

@@ -199,7 +199,11 @@ func TestBadServers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, map[string]http.HandlerFunc{"POST /whip/a": c.post})
-			client := newClient(t, s.URL+"/whip/a?key=secret", whip.Publish, Options{RequestTimeout: 200 * time.Millisecond})
+			var o Options
+			if name == "never answers" {
+				o.RequestTimeout = 200 * time.Millisecond
+			}
+			client := newClient(t, s.URL+"/whip/a?key=secret", whip.Publish, o)
 			_, err := client.Post(context.Background(), offer)
 			var failed *Error
 			if !errors.As(err, &failed) || failed.Kind != c.kind || !strings.Contains(err.Error(), c.text) {
@@ -320,6 +324,14 @@ func TestQuirks(t *testing.T) {
 		if err := c.Delete(context.Background()); err == nil || c.HasSession() {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+// TestAnswerWithoutEnd accepts an answer whose last line has lost its end.
+func TestAnswerWithoutEnd(t *testing.T) {
+	s := serve(t, map[string]http.HandlerFunc{"POST /whip": created(201, strings.TrimSpace(answer))})
+	if d, err := newClient(t, s.URL+"/whip", whip.Publish, Options{}).Post(context.Background(), offer); err != nil || d.SDP != answer {
+		t.Errorf("got %v, %v", d, err)
 	}
 }
 

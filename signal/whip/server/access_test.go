@@ -60,6 +60,7 @@ func testTokens(t *testing.T, s *site) {
 	}{
 		"no token":        {s.post("/whip/bob", publishOffer), 401, `Bearer realm="parley"`},
 		"another scheme":  {s.post("/whip/bob", publishOffer, "Authorization", "Basic YTpi"), 401, `Bearer realm="parley", error="invalid_token"`},
+		"two tokens":      {s.post("/whip/bob", publishOffer, append(bearer("a1"), bearer("x")...)...), 401, `Bearer realm="parley", error="invalid_token"`},
 		"a wrong token":   {s.post("/whip/bob", publishOffer, bearer("x")...), 401, `Bearer realm="parley", error="invalid_token"`},
 		"no decision":     {s.post("/whip/bob", publishOffer, bearer("broken")...), 503, ""},
 		"GET":             {s.do("GET", "/whip/bob", ""), 401, `Bearer realm="parley"`},

@@ -143,13 +143,14 @@ func (g *Gateway) parseForwarded(ctx context.Context, request []byte) (r *http.R
 	if json.Unmarshal(request, &f) != nil || len(f.Body) > whip.MaxFragment {
 		return nil, res, false
 	}
-	if res, ok = g.parsePath(f.Path); !ok || res.key == "" {
+	res, err := g.parsePath(f.Path)
+	if err != nil || res.key == "" {
 		return nil, res, false
 	}
 	if _, elsewhere := g.elsewhere(res.key); elsewhere {
 		return nil, res, false
 	}
-	r, err := http.NewRequestWithContext(ctx, f.Method, f.Path, bytes.NewReader(f.Body))
+	r, err = http.NewRequestWithContext(ctx, f.Method, f.Path, bytes.NewReader(f.Body))
 	if err != nil {
 		return nil, res, false
 	}

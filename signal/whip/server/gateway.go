@@ -207,34 +207,41 @@ type resource struct {
 	key      string // of a session, "" for the endpoint
 }
 
-// parsePath returns what a path names, and false for nothing.
-func (g *Gateway) parsePath(path string) (r resource, ok bool) {
+// parsePath returns what a path names. The error is a *refusal.
+func (g *Gateway) parsePath(path string) (resource, error) {
+	nothing := refuse(http.StatusNotFound, "nothing has this path: want /whip/NAME or /whep/NAME")
 	words := strings.Split(strings.TrimSuffix(path, "/"), "/") // "", protocol, name, key
 	if len(words) < 3 || len(words) > 4 || len(path) > whip.MaxURL {
-		return r, false
+		return resource{}, nothing
 	}
-	name, err := url.PathUnescape(words[2])
-	if err != nil || signal.CheckName(name) != nil {
-		return r, false
+	r := resource{protocol: whip.Direction(words[1])}
+	if !(r.protocol == whip.Publish && g.options.Publish || r.protocol == whip.Play && g.options.Play) {
+		return resource{}, nothing
 	}
-	r = resource{protocol: whip.Direction(words[1]), user: name}
+	var err error
+	if r.user, err = url.PathUnescape(words[2]); err != nil || r.user == "" {
+		return resource{}, nothing
+	}
+	if err := signal.CheckName(r.user); err != nil {
+		return resource{}, refuse(http.StatusNotFound, err.Error())
+	}
 	if len(words) == 4 {
 		r.key = words[3]
 	}
-	return r, r.protocol == whip.Publish && g.options.Publish || r.protocol == whip.Play && g.options.Play
+	return r, nil
 }
 
 // ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	counting := &countingWriter{ResponseWriter: w}
-	res, ok := g.parsePath(r.URL.EscapedPath())
-	if ok {
+	res, err := g.parsePath(r.URL.EscapedPath())
+	if err == nil {
 		defer func() { g.metrics.request(res.protocol, r.Method, counting.status) }()
 	}
 	allowed := g.allowOrigin(counting, r)
 	switch {
-	case !ok:
-		refuse(http.StatusNotFound, "nothing has this path: want /whip/NAME or /whep/NAME").write(counting)
+	case err != nil:
+		writeError(counting, err)
 	case !allowed:
 		refuse(http.StatusForbidden, "pages from this origin may not connect to this server; its operator can allow the origin").write(counting)
 	case res.key == "":

@@ -211,6 +211,9 @@ const (
 	sdpVideo   = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:x1\r\na=rtpmap:96 VP8/90000\r\n" + sdpSection
 )
 
+// sdpChannel is the m-section of a data channel.
+const sdpChannel = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sctp-port:5000\r\n" + sdpSection
+
 // publishOffer is an offer as OBS makes it, without candidates; playOffer is that of a player.
 const (
 	publishOffer = sdpHead + sdpAudio + "a=sendonly\r\n" + sdpVideo + "a=sendonly\r\n"

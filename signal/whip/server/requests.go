@@ -102,7 +102,7 @@ func (g *Gateway) serveEndpoint(w http.ResponseWriter, r *http.Request, res reso
 		w.Header().Set("Accept-Post", whip.TypeSDP)
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		(&refusal{status: http.StatusMethodNotAllowed, detail: "an endpoint takes POST alone", allow: endpointMethods}).write(w)
+		(&refusal{status: http.StatusMethodNotAllowed, detail: "invalid method: want POST of an offer", allow: endpointMethods}).write(w)
 	}
 }
 
@@ -125,8 +125,11 @@ func writeError(w http.ResponseWriter, err error) {
 	r.write(w)
 }
 
-// bearer returns the token of a request, "" if there is none.
+// bearer returns the token of a request, "" if there is none or there are several.
 func bearer(r *http.Request) string {
+	if len(r.Header.Values("Authorization")) > 1 {
+		return ""
+	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || len(token) > admission.MaxToken {
 		return ""
@@ -142,7 +145,7 @@ func (g *Gateway) authenticate(r *http.Request, res resource) (credentials, erro
 	token := bearer(r)
 	if token == "" { // an Authorizer may not want one
 		if r.Header.Get("Authorization") != "" {
-			return credentials{}, &refusal{status: http.StatusUnauthorized, detail: "invalid Authorization: want Bearer TOKEN", challenge: challengeInvalid}
+			return credentials{}, &refusal{status: http.StatusUnauthorized, detail: "invalid Authorization: want one Bearer TOKEN", challenge: challengeInvalid}
 		}
 	}
 	identity, err := g.signaling.Authorize(r.Context(), signal.LoginRequest{
@@ -347,7 +350,7 @@ func (g *Gateway) serveSession(w http.ResponseWriter, r *http.Request, res resou
 			writeError(w, err)
 		}
 	default:
-		(&refusal{status: http.StatusMethodNotAllowed, detail: "a session takes PATCH and DELETE alone", allow: sessionMethods}).write(w)
+		(&refusal{status: http.StatusMethodNotAllowed, detail: "invalid method: want PATCH or DELETE of a session", allow: sessionMethods}).write(w)
 	}
 }
 

@@ -32,8 +32,11 @@ type offer struct {
 // parseOffer reads the offer of a client, and makes it one that can be forwarded: it only sends
 // (WHIP) or only receives (WHEP). The error is a *refusal.
 func parseOffer(text string, protocol whip.Direction) (*offer, error) {
+	if text == "" {
+		return nil, refuse(http.StatusBadRequest, "the offer is empty")
+	}
 	d := &sdp.SessionDescription{}
-	if err := d.UnmarshalString(text); err != nil {
+	if err := d.UnmarshalString(whip.EndLine(text)); err != nil {
 		return nil, refuse(http.StatusBadRequest, "the offer is not SDP: "+signal.Printable(err.Error()))
 	}
 	if len(d.MediaDescriptions) == 0 || len(d.MediaDescriptions) > maxSections {

@@ -147,7 +147,7 @@ func TestRefusals(t *testing.T) {
 		"another type":       {"POST", "/whip/bob", publishOffer, "application/json", 415, "want application/sdp"},
 		"no type":            {"POST", "/whip/bob", publishOffer, "", 415, "want application/sdp"},
 		"garbage":            {"POST", "/whip/bob", "garbage", whip.TypeSDP, 400, "not SDP"},
-		"nothing":            {"POST", "/whip/bob", "", whip.TypeSDP, 422, "0 m-sections"},
+		"nothing":            {"POST", "/whip/bob", "", whip.TypeSDP, 400, "the offer is empty"},
 		"no m-section":       {"POST", "/whip/bob", sdpHead, whip.TypeSDP, 422, "0 m-sections"},
 		"two videos":         {"POST", "/whip/bob", sdpHead + sdpVideo + sdpVideo, whip.TypeSDP, 422, "one track of a kind"},
 		"no BUNDLE":          {"POST", "/whip/bob", strings.Replace(publishOffer, "BUNDLE 0 x1", "BUNDLE 0", 1), whip.TypeSDP, 422, "bundle"},
@@ -160,7 +160,10 @@ func TestRefusals(t *testing.T) {
 		"an unknown session": {"PATCH", "/whip/bob/AAAAAAAAAAAAAAAAAAAAAAAAAA", "a=end-of-candidates", whip.TypeFragment, 404, "no such session"},
 		"the end of one":     {"DELETE", "/whip/bob/AAAAAAAAAAAAAAAAAAAAAAAAAA", "", "", 404, "no such session"},
 		"no name":            {"POST", "/whip/", publishOffer, whip.TypeSDP, 404, "want /whip/NAME"},
-		"an invalid name":    {"POST", "/whip/%00", publishOffer, whip.TypeSDP, 404, "want /whip/NAME"},
+		"an invalid name":    {"POST", "/whip/%00", publishOffer, whip.TypeSDP, 404, "the name has a character that cannot be shown"},
+		"a decomposed name":  {"POST", "/whip/bu%CC%88ro", publishOffer, whip.TypeSDP, 404, `write "büro"`},
+		"a name in Latin-1":  {"POST", "/whip/b%FCro", publishOffer, whip.TypeSDP, 404, "the name is not valid UTF-8"},
+		"a data channel":     {"POST", "/whip/bob", strings.ReplaceAll(sdpHead, "0 x1", "0") + sdpChannel, whip.TypeSDP, 422, "no audio or video that is sendonly"},
 		"a longer path":      {"POST", "/whip/bob/x/y", publishOffer, whip.TypeSDP, 404, "want /whip/NAME"},
 		"PUT":                {"PUT", "/whip/bob", publishOffer, whip.TypeSDP, 405, "POST"},
 	} {
@@ -169,8 +172,14 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: got %d %q, want %d with %q", name, r.StatusCode, r.text, test.status, test.detail)
 		}
 	}
-	r := s.do("POST", "/whip/bob", publishOffer, "Content-Type", "Application/SDP; charset=utf-8").want(t, "charset=utf-8", http.StatusCreated)
-	s.do("DELETE", r.Header.Get("Location"), "").want(t, "DELETE", http.StatusOK)
+	for what, offer := range map[string]string{
+		"ends of lines": publishOffer, "bare LF": strings.ReplaceAll(publishOffer, "\r\n", "\n"), "no end of the last line": strings.TrimSpace(publishOffer),
+	} {
+		r := s.do("POST", "/whip/bob", offer, "Content-Type", "Application/SDP; charset=utf-8").want(t, what, http.StatusCreated)
+		s.do("DELETE", r.Header.Get("Location"), "").want(t, "DELETE", http.StatusOK)
+	}
+	r := s.post("/whip/bob/", publishOffer).want(t, "a slash at the end", http.StatusCreated)
+	s.do("DELETE", r.Header.Get("Location")+"/", "").want(t, "DELETE with a slash at the end", http.StatusOK)
 	s.do("DELETE", strings.Replace(r.Header.Get("Location"), "bob", "eve", 1), "").want(t, "DELETE under another name", http.StatusNotFound)
 }
 
