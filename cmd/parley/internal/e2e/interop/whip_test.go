@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -77,44 +78,72 @@ func refusesToken(t *testing.T, url, token string) {
 	p.Says(t, `parley: POST .*: 40[13] `)
 }
 
-// conforms makes the checks of parley probe of a server, prints a row of the table in the topic
-// whip and compares the checks that fail with those that are known to.
-func conforms(t *testing.T, server, url, token, known string) {
+// A report has the names of the checks of parley probe by their verdict, and what they measured.
+type report struct {
+	checks  map[string][]string
+	metrics map[string]float64
+}
+
+// probe runs parley probe for a server.
+func probe(t *testing.T, server string, args ...string) report {
 	t.Helper()
 	path, err := e2etest.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "probe", url, "--token", token, "--format", "json")
+	cmd := exec.Command(path, append([]string{"probe", "--format", "json"}, args...)...)
 	out, err := cmd.Output()
 	if err != nil && !errors.As(err, new(*exec.ExitError)) {
 		t.Fatal(err)
 	}
-	var report struct {
-		Results []struct{ Name, Verdict, Reason string }
+	var document struct {
+		Results []struct {
+			Name, Verdict, Reason string
+			Metrics               map[string]float64
+		}
 	}
-	if err := json.Unmarshal(out, &report); err != nil || len(report.Results) == 0 {
+	if err := json.Unmarshal(out, &document); err != nil || len(document.Results) == 0 {
 		t.Fatalf("%v: %s", err, out)
 	}
-	var failed []string
-	passed, skipped := 0, 0
-	for _, r := range report.Results {
-		switch r.Verdict {
-		case "pass":
-			passed++
-		case "skip":
-			skipped++
-		default:
-			failed = append(failed, r.Name)
-		}
-		if r.Verdict != "pass" {
-			t.Logf("%s, %s: %s: %s", server, r.Name, r.Verdict, r.Reason)
+	r := report{map[string][]string{}, map[string]float64{}}
+	for _, result := range document.Results {
+		r.checks[result.Verdict] = append(r.checks[result.Verdict], result.Name)
+		maps.Copy(r.metrics, result.Metrics)
+		if result.Verdict != "pass" {
+			t.Logf("%s, %s: %s: %s", server, result.Name, result.Verdict, result.Reason)
 		}
 	}
-	got := strings.Join(failed, ", ")
-	fmt.Printf("| %s | %d | %d | %s |\n", server, passed, skipped, got)
-	if got != known {
-		t.Errorf("%s: these checks failed: %q, want %q", server, got, known)
+	return r
+}
+
+// conforms makes the checks of parley probe of a server, prints a row of the table in the topic
+// whip and compares the checks that fail with those that are known to.
+func conforms(t *testing.T, server, url, token, known string) {
+	t.Helper()
+	checks := probe(t, server, url, "--token", token).checks
+	failed := strings.Join(append(checks["fail"], checks["error"]...), ", ")
+	fmt.Printf("| %s | %d | %d | %s |\n", server, len(checks["pass"]), len(checks["skip"]), failed)
+	if failed != known {
+		t.Errorf("%s: these checks failed: %q, want %q", server, failed, known)
+	}
+}
+
+// playsBack publishes to a server and compares what it plays with what was published. skipped are
+// the checks that cannot be made of it.
+func playsBack(t *testing.T, server, publish, play, skipped string, args ...string) {
+	t.Helper()
+	args = append([]string{publish, "--playback", play}, args...)
+	r := probe(t, server, args...)
+	for range 2 {
+		if len(r.checks["fail"]) > 0 || len(r.checks["error"]) == 0 {
+			break
+		}
+		r = probe(t, server, args...) // this machine was too busy to measure
+	}
+	fmt.Printf("%s: playback: %d passed, skipped: %s, PSNR %.1f dB\n", server, len(r.checks["pass"]), skipped, r.metrics["video.psnr"])
+	failed, got := append(r.checks["fail"], r.checks["error"]...), strings.Join(r.checks["skip"], ", ")
+	if len(failed) > 0 || got != skipped {
+		t.Errorf("%s: playback: failed: %v, skipped: %q, want none and %q", server, failed, got, skipped)
 	}
 }
 
@@ -321,6 +350,7 @@ func mediaMTX(t *testing.T) {
 	})
 	e2etest.Start(t, "call", "whep://"+endpoint+"pulled/whep", "--retry", "20s", "--expect", "video.frames>=30", "--expect", "audio.tone=600", "--timeout", "25s").Ends(t, int(exit.OK))
 	conforms(t, "MediaMTX, WHIP", "whip://"+endpoint+"probed/whip", "", "get, session-get, etag, trickle-mid, if-match-missing, if-match-stale, codec, two-videos")
+	playsBack(t, "MediaMTX", "whip://"+endpoint+"probed/whip", "whep://"+endpoint+"probed/whep", "")
 	conforms(t, "MediaMTX, WHEP", "whep://"+endpoint+"pulled/whep", "", "get, session-get, etag, trickle-mid, if-match-missing, if-match-stale, head, nobody")
 }
 
@@ -354,6 +384,7 @@ func pionExample(t *testing.T) {
 	write(`"command":"hangup"`)
 	publisher.Ends(t, int(exit.OK))
 	conforms(t, "Pion's example, WHIP", "whip://"+address+"/whip", "", known+"two-videos, restart, restart-quoted")
+	playsBack(t, "Pion's example", "whip://"+address+"/whip", "whep://"+address+"/whep", "video-latency, lip-sync", "--video-codec", "h264")
 }
 
 // parleyServe publishes to parley serve and plays from it, with tokens.
