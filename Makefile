@@ -210,10 +210,12 @@ bench-media: deps
 	@[ -e /usr/bin/python3 ] && /usr/bin/python3 -c 'import aiortc' 2>/dev/null || $(call install,python3-aiortc)
 	go test -tags "vpx bench" -count=1 -run 'TestBenchMedia|TestBenchVideo|TestBenchLatency' -v ./cmd/parley/internal/e2e/bench | grep '^|\|FAIL'
 
-# Call set-up between two processes beside libwebrtc's, as a Markdown table.
+# Call set-up between two processes beside libwebrtc's, and the first decoded frame of 1280x720 in Chromium, as
+# Markdown tables.
 bench-setup: deps
 	npm install --prefix peer/peertest/setup --no-audit --no-fund --no-save --no-package-lock --silent
 	go run ./peer/peertest/setup
+	go test -tags "vpx bench" -count=1 -run TestBenchFirstFrame -v ./cmd/parley/internal/e2e/bench | grep '^|\|FAIL\|firstframe_test'
 
 # How fast bytes go over emulated networks beside libwebrtc and libdatachannel, and
 # beside a TCP connection, as a Markdown table. Root, or user namespaces.
@@ -234,7 +236,7 @@ dtls-tests:
 
 # That channels of a call can be opened and closed without end.
 bench-channels:
-	go test -tags bench -count=1 -run TestManyChannels -v ./peer ./peer/datachannel | grep 'channels each\|sixth\|FAIL\|^ok'
+	go test -tags bench -count=1 -run TestManyChannels -v ./peer ./peer/datachannel | grep '^|\|^<!--\|sixth\|FAIL\|^ok'
 
 # What each of fifty calls at once costs one process.
 bench-calls:
@@ -247,8 +249,8 @@ bench-audio:
 
 # What 1, 10, 50 and 200 calls with audio cost one process.
 bench-growth:
-	go test -tags bench -count=1 -run TestBenchGrowthOfCalls -v ./cmd/parley | grep '^|\|FAIL\|bench_calls'
-	go test -tags bench -count=1 -run TestManyHours -v ./media/recorder | grep 'hours in\|FAIL\|^ok'
+	go test -tags bench -count=1 -run TestBenchGrowthOfCalls -v ./cmd/parley | grep '^|\|^<!--\|FAIL\|bench_calls'
+	go test -tags bench -count=1 -run TestManyHours -v ./media/recorder | grep '^|\|^<!--\|hours in\|FAIL\|^ok'
 
 # The test sources through Chromium and Firefox as an echo, and as a recorder;
 # wants a machine with time to spare.

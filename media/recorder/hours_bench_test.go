@@ -4,6 +4,7 @@ package recorder
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -60,7 +61,9 @@ func hourOf(t *testing.T, mime string, video, audio *Track, hour int) {
 // TestManyHours records twelve hours as fast as the disk takes them: the last hour takes as much
 // CPU time as the first, and the memory in use is bounded by what the index of a file needs.
 func TestManyHours(t *testing.T) {
-	for format, mime := range map[string]string{"webm": webrtc.MimeTypeVP8, "mp4": webrtc.MimeTypeVP9} {
+	var rows [recordedHours]string // of a table
+	for _, f := range [][2]string{{"webm", webrtc.MimeTypeVP8}, {"mp4", webrtc.MimeTypeVP9}} {
+		format, mime := f[0], f[1]
 		t.Run(format, func(t *testing.T) {
 			r, path := newRecorder(t, "hours."+format, Options{})
 			video, audio := addTrack(t, r, mime), addTrack(t, r, webrtc.MimeTypeOpus)
@@ -74,7 +77,7 @@ func TestManyHours(t *testing.T) {
 				if hour == 0 {
 					first, before = took, after
 				}
-				t.Logf("%s, hour %d: %v, %d KiB", format, hour+1, took.Round(time.Millisecond), after>>10)
+				rows[hour] += fmt.Sprintf(" %d | %d |", took.Milliseconds(), after>>10)
 				if hour == recordedHours-1 && took > 3*first/2 {
 					t.Errorf("the last hour took %v, the first %v", took, first)
 				}
@@ -96,5 +99,9 @@ func TestManyHours(t *testing.T) {
 			t.Logf("%s: %d hours in %d MiB, memory %d to %d KiB, closed in %v", format, recordedHours, info.Size()>>20, before>>10, after>>10,
 				time.Since(began).Round(time.Millisecond))
 		})
+	}
+	fmt.Println("<!-- bench-hours -->\n| hour | `.webm`, ms of CPU | KiB of heap | `.mp4`, ms of CPU | KiB of heap |\n|---:|---:|---:|---:|---:|")
+	for hour, row := range rows {
+		fmt.Printf("| %d |%s\n", hour+1, row)
 	}
 }
