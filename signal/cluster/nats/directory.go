@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -77,19 +75,15 @@ func (l loser) send(n *Node, c *cluster.Claim) {
 // claim claims a name.
 func (n *Node) claim(ctx context.Context, c *cluster.Claim) (lost loser, err error) {
 	own := names.NewRecord(c)
-	if holder, _, r := n.names.Holder(c.Name); holder != (cluster.SessionID{}) && n.hasLease() {
+	if r, _ := n.names.Holder(c.Name); r != (names.Record{}) && n.hasLease() {
 		switch {
-		case holder == c.Session && reflect.DeepEqual(r, own):
+		case r == own:
 			return loser{}, nil
-		case holder != c.Session && c.Continues != (cluster.SessionID{}):
+		case r.Session != c.Session && c.Continues != (cluster.SessionID{}):
 			return loser{}, cluster.ErrAbsent // Continues is of another node
-		case holder != c.Session && !c.Takes(r.Identity, r.Secret()):
-			return loser{}, &cluster.TakenError{Holder: holder}
+		case r.Session != c.Session && !c.Takes(r.Identity, r.Resume):
+			return loser{}, &cluster.TakenError{Holder: r.Session}
 		}
-	}
-	value, err := json.Marshal(own)
-	if err != nil {
-		return loser{}, err
 	}
 	key := names.Key(c.Name)
 	unanswered := false // a write of the own value may have happened
@@ -103,7 +97,7 @@ func (n *Node) claim(ctx context.Context, c *cluster.Claim) (lost loser, err err
 			break
 		}
 		var revision uint64
-		revision, lost, err = n.tryClaim(ctx, b, c, key, value, lost)
+		revision, lost, err = n.tryClaim(ctx, b, c, key, own, lost)
 		var taken *cluster.TakenError
 		switch {
 		case err == nil && !n.hasLease(): // other nodes may count it as free already
@@ -111,7 +105,7 @@ func (n *Node) claim(ctx context.Context, c *cluster.Claim) (lost loser, err err
 			unanswered = true
 		case err == nil:
 			lost.revision = revision
-			if before := n.names.Set(c.Name, c.Session, revision, own); before != (cluster.SessionID{}) && before != c.Session && before != lost.session {
+			if before := n.names.Set(c.Name, own, revision); before != (cluster.SessionID{}) && before != c.Session && before != lost.session {
 				n.Deliver(before, c.Lost(cluster.SecretHash{}), nil)
 			}
 			if lost.session != (cluster.SessionID{}) && !lost.dead {
@@ -163,9 +157,10 @@ var errConflict = errors.New("the name has changed its holder meanwhile")
 
 // tryClaim makes one attempt to claim a name. lost is who loses it if an earlier attempt has
 // succeeded unnoticed.
-func (n *Node) tryClaim(ctx context.Context, b *buckets, c *cluster.Claim, key string, value []byte, lost loser) (revision uint64, _ loser, err error) {
+func (n *Node) tryClaim(ctx context.Context, b *buckets, c *cluster.Claim, key string, own names.Record, lost loser) (revision uint64, _ loser, err error) {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
+	value := own.Value()
 	continues := c.Continues != (cluster.SessionID{})
 	if !continues {
 		revision, err = b.names.Create(ctx, key, value)
@@ -185,27 +180,27 @@ func (n *Node) tryClaim(ctx context.Context, b *buckets, c *cluster.Claim, key s
 	case err != nil:
 		return 0, lost, err
 	}
-	r, holder, err := names.ParseRecord(current.Value())
+	r, err := names.ParseRecord(current.Value())
 	if err != nil {
 		return 0, lost, err
 	}
-	if holder == c.Session && string(current.Value()) == string(value) {
+	if r == own {
 		return current.Revision(), lost, nil
 	}
-	if holder != c.Session {
-		if continues && (holder != c.Continues || !c.Resumes(r.Secret())) {
+	if r.Session != c.Session {
+		if continues && (r.Session != c.Continues || !c.Resumes(r.Resume)) {
 			return 0, lost, cluster.ErrAbsent
 		}
-		takes, dead, err := n.mayTake(ctx, c, &r, holder)
+		takes, dead, err := n.mayTake(ctx, c, &r)
 		switch {
 		case err != nil:
 			return 0, lost, err
 		case !takes:
-			return 0, lost, &cluster.TakenError{Holder: holder}
-		case dead && holder.Node == n.ID():
+			return 0, lost, &cluster.TakenError{Holder: r.Session}
+		case dead && r.Session.Node == n.ID():
 			lost = loser{}
 		default:
-			lost = loser{session: holder, resume: r.Secret(), dead: dead}
+			lost = loser{session: r.Session, resume: r.Resume, dead: dead}
 		}
 	}
 	revision, err = b.names.Update(ctx, key, value, current.Revision())
@@ -215,30 +210,30 @@ func (n *Node) tryClaim(ctx context.Context, b *buckets, c *cluster.Claim, key s
 	return revision, lost, err
 }
 
-// mayTake reports whether a claim takes the name from a session: by right, or because the session
-// is dead.
-func (n *Node) mayTake(ctx context.Context, c *cluster.Claim, r *names.Record, holder cluster.SessionID) (takes, dead bool, err error) {
+// mayTake reports whether a claim takes the name from the session that holds it: by right, or
+// because that session is dead.
+func (n *Node) mayTake(ctx context.Context, c *cluster.Claim, r *names.Record) (takes, dead bool, err error) {
 	switch {
-	case holder.Node == n.ID():
+	case r.Session.Node == n.ID():
 		// A session that has the name still has it in names, unless its release was not answered.
-		local, _, _ := n.names.Holder(c.Name)
-		dead = local != holder
-	case c.Takes(r.Identity, r.Secret()):
+		local, _ := n.names.Holder(c.Name)
+		dead = local.Session != r.Session
+	case c.Takes(r.Identity, r.Resume):
 		return true, false, nil
 	default:
-		live, err := n.isLive(ctx, holder.Node)
+		live, err := n.isLive(ctx, r.Session.Node)
 		if err != nil {
 			return false, false, err
 		}
 		dead = !live
 	}
-	return dead || c.Takes(r.Identity, r.Secret()), dead, nil
+	return dead || c.Takes(r.Identity, r.Resume), dead, nil
 }
 
 // Lookup implements cluster.Directory.
 func (n *Node) Lookup(ctx context.Context, name cluster.Name) (cluster.SessionID, error) {
-	if holder, _, _ := n.names.Holder(name); holder != (cluster.SessionID{}) {
-		return holder, nil
+	if r, _ := n.names.Holder(name); r != (names.Record{}) {
+		return r.Session, nil
 	}
 	b := n.buckets.Load()
 	if b == nil || !n.conn.IsConnected() {
@@ -275,7 +270,8 @@ func (n *Node) tryLookup(ctx context.Context, b *buckets, name cluster.Name) (cl
 	case err != nil:
 		return cluster.SessionID{}, err
 	}
-	_, holder, err := names.ParseRecord(current.Value())
+	r, err := names.ParseRecord(current.Value())
+	holder := r.Session
 	switch {
 	case err != nil:
 		return cluster.SessionID{}, err
@@ -371,10 +367,10 @@ func (n *Node) removeRecord(name cluster.Name, session cluster.SessionID) (found
 	case err != nil:
 		return false, err
 	}
-	if _, holder, err := names.ParseRecord(current.Value()); err != nil || holder != session {
+	if r, err := names.ParseRecord(current.Value()); err != nil || r.Session != session {
 		return false, nil
 	}
-	if local, _, _ := n.names.Holder(name); local == session {
+	if local, _ := n.names.Holder(name); local.Session == session {
 		return false, nil // the same session has claimed the name again
 	}
 	return true, n.purgeOnce(ctx, b, name, current.Revision())
@@ -407,9 +403,10 @@ func (n *Node) reassert(rate int, urgent bool) {
 
 // reassertName claims a name again that is missing, and ends a session that has lost its name.
 func (n *Node) reassertName(name cluster.Name) {
-	session, _, own := n.names.Holder(name)
+	own, _ := n.names.Holder(name)
+	session := own.Session
 	b := n.buckets.Load()
-	if session == (cluster.SessionID{}) || b == nil || !n.hasLease() {
+	if own == (names.Record{}) || b == nil || !n.hasLease() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, operationTimeout)
@@ -436,26 +433,22 @@ func (n *Node) reassertName(name cluster.Name) {
 		n.lease.check.Store(true)
 		return
 	}
-	_, holder, _ := names.ParseRecord(current.Value())
-	if holder == session {
+	r, _ := names.ParseRecord(current.Value())
+	if r.Session == session {
 		n.names.Confirm(name, session, current.Revision())
 		return
 	}
-	n.loseName(name, session, holder)
+	n.loseName(name, session, r.Session)
 }
 
 // writeAgain writes the key of a name that is missing. If another session has held the name
 // meanwhile, that is a conflict, unless a lease of this node has ended: then nobody has asked for
 // the name by right.
 func (n *Node) writeAgain(ctx context.Context, b *buckets, name cluster.Name, own names.Record) (revision uint64, err error) {
-	value, err := json.Marshal(own)
-	if err != nil {
-		return 0, err
-	}
 	if n.names.SameLease(name) {
-		return b.names.Update(ctx, names.Key(name), value, 0) // not on top of the mark that a release leaves
+		return b.names.Update(ctx, names.Key(name), own.Value(), 0) // not on top of the mark that a release leaves
 	}
-	return b.names.Create(ctx, names.Key(name), value)
+	return b.names.Create(ctx, names.Key(name), own.Value())
 }
 
 // isConflict reports whether err says that a key was written by another session.

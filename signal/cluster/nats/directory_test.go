@@ -3,7 +3,6 @@
 package nats
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -27,20 +26,16 @@ func TestLookupDuringClaim(t *testing.T) {
 	n, _ := twoNodes(t)
 	c := attach(n)
 	own := names.NewRecord(&cluster.Claim{Session: c.SessionID})
-	value, err := json.Marshal(own)
-	if err != nil {
-		t.Fatal(err)
-	}
 	written, looked := make(chan uint64), make(chan struct{})
 	n.names.Enqueue(call("alice"), func() { // as a claim does
 		n.names.SetClaiming(call("alice"), c.SessionID)
-		revision, err := n.buckets.Load().names.Create(t.Context(), names.Key(call("alice")), value)
+		revision, err := n.buckets.Load().names.Create(t.Context(), names.Key(call("alice")), own.Value())
 		if err != nil {
 			t.Error(err)
 		}
 		written <- revision
 		<-looked
-		n.names.Set(call("alice"), c.SessionID, revision, own)
+		n.names.Set(call("alice"), own, revision)
 		n.names.SetClaiming(call("alice"), cluster.SessionID{})
 	})
 	<-written
@@ -70,7 +65,7 @@ func TestTakenAndReleased(t *testing.T) {
 	for name, leaseEnded := range map[string]bool{"taken by right": false, "taken after the end of the lease": true} {
 		c := attach(n)
 		c.mustClaim(t, name)
-		_, revision, _ := n.names.Holder(call(name))
+		_, revision := n.names.Holder(call(name))
 		kv := other.buckets.Load().names
 		revision, err := kv.Update(t.Context(), names.Key(call(name)), []byte("{}"), revision)
 		if err == nil {

@@ -184,7 +184,7 @@ func (h *nodeHost) execute(c command) {
 				e.Session = taken.Holder
 			}
 			if err == nil {
-				_, e.Revision, _ = n.names.Holder(claim.Name)
+				_, e.Revision = n.names.Holder(claim.Name)
 			}
 			emit(e)
 		})

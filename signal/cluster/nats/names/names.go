@@ -21,14 +21,19 @@ type Names struct {
 	leases  atomic.Uint64 // how many leases of the node have ended
 }
 
-// entry is a name that a session of this node holds or claims.
+// entry is a name that a session of this node holds or claims. There is one for each user of the
+// node, so it is small.
 type entry struct {
-	session    cluster.SessionID // the holder; zero if no session of this node is
-	revision   uint64            // of the key
-	leases     uint64            // how many leases of this node had ended when the key was written or seen
-	record     Record
-	claiming   cluster.SessionID // whose claim is running
-	operations []func()          // the first one is running
+	record   Record      // zero if no session of this node is the holder
+	revision uint64      // of the key
+	leases   uint64      // how many leases of this node had ended when the key was written or seen
+	running  *operations // nil if there are none
+}
+
+// operations are those on a name that have not ended.
+type operations struct {
+	claiming cluster.SessionID // whose claim is running
+	queue    []func()          // the first one is running
 }
 
 // New returns the names of a node that has none. At most maxOperations operations run at the same
@@ -43,7 +48,7 @@ func (n *Names) Busy() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, e := range n.entries {
-		if len(e.operations) > 0 {
+		if e.running != nil {
 			return true
 		}
 	}
@@ -56,32 +61,32 @@ func (n *Names) Held() []cluster.Name {
 	defer n.mu.Unlock()
 	held := make([]cluster.Name, 0, len(n.entries))
 	for name, e := range n.entries {
-		if e.session != (cluster.SessionID{}) {
+		if e.record != (Record{}) {
 			held = append(held, name)
 		}
 	}
 	return held
 }
 
-// Holder returns the session of this node that holds a name, zero if none does, with the revision
-// and the value of the key.
-func (n *Names) Holder(name cluster.Name) (session cluster.SessionID, revision uint64, r Record) {
+// Holder returns the record of a name that a session of this node holds, zero if none does, and the
+// revision of the key.
+func (n *Names) Holder(name cluster.Name) (r Record, revision uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if e := n.entries[name]; e != nil {
-		return e.session, e.revision, e.record
+		return e.record, e.revision
 	}
-	return cluster.SessionID{}, 0, Record{}
+	return Record{}, 0
 }
 
-// Set makes session the holder of a name. It returns the session of this node that held it before.
-// Only an operation on the name may call it.
-func (n *Names) Set(name cluster.Name, session cluster.SessionID, revision uint64, r Record) (before cluster.SessionID) {
+// Set notes the record of a name that a session of this node holds now. It returns the session of
+// this node that held it before. Only an operation on the name may call it.
+func (n *Names) Set(name cluster.Name, r Record, revision uint64) (before cluster.SessionID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	e := n.entries[name]
-	before = e.session
-	e.session, e.revision, e.leases, e.record = session, revision, n.leases.Load(), r
+	before = e.record.Session
+	e.record, e.revision, e.leases = r, revision, n.leases.Load()
 	return before
 }
 
@@ -90,7 +95,7 @@ func (n *Names) Set(name cluster.Name, session cluster.SessionID, revision uint6
 func (n *Names) SetClaiming(name cluster.Name, session cluster.SessionID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.entries[name].claiming = session
+	n.entries[name].running.claiming = session
 }
 
 // Find reports whether a session of this node, which is in the key of a name, holds that name, and
@@ -99,7 +104,10 @@ func (n *Names) Find(name cluster.Name, session cluster.SessionID) (holds, claim
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	e := n.entries[name]
-	return e != nil && e.session == session, e != nil && e.claiming == session
+	if e == nil {
+		return false, false
+	}
+	return e.record.Session == session, e.running != nil && e.running.claiming == session
 }
 
 // LeaseEnded notes that a lease of this node has ended.
@@ -120,7 +128,7 @@ func (n *Names) Confirm(name cluster.Name, session cluster.SessionID, revision u
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	e := n.entries[name]
-	if e == nil || e.session != session {
+	if e == nil || e.record.Session != session {
 		return false
 	}
 	e.revision, e.leases = revision, n.leases.Load()
@@ -137,12 +145,12 @@ func (n *Names) Clear(name cluster.Name, session cluster.SessionID, below uint64
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	e := n.entries[name]
-	if e == nil || e.session != session || e.revision >= below {
+	if e == nil || e.record.Session != session || e.revision >= below {
 		return 0, false
 	}
 	revision = e.revision
-	e.session, e.revision, e.record = cluster.SessionID{}, 0, Record{}
-	if len(e.operations) == 0 {
+	e.record, e.revision = Record{}, 0
+	if e.running == nil {
 		delete(n.entries, name)
 	}
 	return revision, true
@@ -158,10 +166,13 @@ func (n *Names) Enqueue(name cluster.Name, operation func()) bool {
 		e = &entry{}
 		n.entries[name] = e
 	}
-	if len(e.operations) == 0 && !n.spawn(func() { n.run(name, e) }) {
-		return false
+	if e.running == nil {
+		if !n.spawn(func() { n.run(name, e) }) {
+			return false
+		}
+		e.running = &operations{}
 	}
-	e.operations = append(e.operations, operation)
+	e.running.queue = append(e.running.queue, operation)
 	return true
 }
 
@@ -169,8 +180,8 @@ func (n *Names) Enqueue(name cluster.Name, operation func()) bool {
 func (n *Names) run(name cluster.Name, e *entry) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for len(e.operations) > 0 {
-		operation := e.operations[0]
+	for len(e.running.queue) > 0 {
+		operation := e.running.queue[0]
 		n.mu.Unlock()
 		select {
 		case n.slots <- struct{}{}:
@@ -180,10 +191,10 @@ func (n *Names) run(name cluster.Name, e *entry) {
 			operation() // ends at once
 		}
 		n.mu.Lock()
-		e.operations = e.operations[1:]
+		e.running.queue = e.running.queue[1:]
 	}
-	e.operations = nil
-	if e.session == (cluster.SessionID{}) {
+	e.running = nil
+	if e.record == (Record{}) {
 		delete(n.entries, name)
 	}
 }

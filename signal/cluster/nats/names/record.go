@@ -11,40 +11,54 @@ import (
 // Version is the version of keys and values.
 const Version = 1
 
-// Record is the JSON value of a name: who holds it.
+// Record says who holds a name. The zero Record is that of a name that nobody holds.
 type Record struct {
+	// Session is the holder.
+	Session cluster.SessionID
+	// Identity is hashed.
+	Identity string
+	// Resume is the hash of the secret, zero for none.
+	Resume cluster.SecretHash
+}
+
+// value is the JSON value of a name.
+type value struct {
 	Version  int    `json:"v"`
 	Node     string `json:"node"`
 	Number   uint64 `json:"session"`
-	Identity string `json:"identity,omitempty"` // hashed
-	Resume   []byte `json:"resume,omitempty"`   // hash of the secret
+	Identity string `json:"identity,omitempty"`
+	Resume   []byte `json:"resume,omitempty"`
 }
 
-// NewRecord returns the value of a name after a claim.
+// NewRecord returns the record of a name after a claim.
 func NewRecord(c *cluster.Claim) Record {
-	r := Record{Version: Version, Node: c.Session.Node.String(), Number: c.Session.Number, Identity: c.Identity}
-	if c.Resume != (cluster.SecretHash{}) {
-		r.Resume = c.Resume[:]
-	}
-	return r
+	return Record{Session: c.Session, Identity: c.Identity, Resume: c.Resume}
 }
 
-// ParseRecord parses the value of a name. holder is the session in it.
-func ParseRecord(value []byte) (r Record, holder cluster.SessionID, err error) {
-	if err := json.Unmarshal(value, &r); err != nil {
-		return r, holder, fmt.Errorf("value of a name: %w", err)
+// Value returns the value of a name with this record.
+func (r Record) Value() []byte {
+	v := value{Version: Version, Node: r.Session.Node.String(), Number: r.Session.Number, Identity: r.Identity}
+	if r.Resume != (cluster.SecretHash{}) {
+		v.Resume = r.Resume[:]
 	}
-	id, ok := cluster.ParseNodeID(r.Node)
-	if !ok || r.Number == 0 || r.Version != Version || len(r.Resume) != 0 && len(r.Resume) != len(cluster.SecretHash{}) {
-		return r, holder, fmt.Errorf("value of a name: got version %d, node %q and session %d, want version %d", r.Version, r.Node, r.Number, Version)
-	}
-	return r, cluster.SessionID{Node: id, Number: r.Number}, nil
+	text, _ := json.Marshal(v) // never fails: it has only strings, numbers and bytes
+	return text
 }
 
-// Secret returns the hash of the secret, zero for none.
-func (r *Record) Secret() (hash cluster.SecretHash) {
-	copy(hash[:], r.Resume)
-	return hash
+// ParseRecord parses the value of a name.
+func ParseRecord(text []byte) (Record, error) {
+	var v value
+	if err := json.Unmarshal(text, &v); err != nil {
+		return Record{}, fmt.Errorf("value of a name: %w", err)
+	}
+	r := Record{Identity: v.Identity}
+	id, ok := cluster.ParseNodeID(v.Node)
+	if !ok || v.Number == 0 || v.Version != Version || len(v.Resume) != 0 && len(v.Resume) != len(r.Resume) {
+		return Record{}, fmt.Errorf("value of a name: got version %d, node %q and session %d, want version %d", v.Version, v.Node, v.Number, Version)
+	}
+	r.Session = cluster.SessionID{Node: id, Number: v.Number}
+	copy(r.Resume[:], v.Resume)
+	return r, nil
 }
 
 // Key returns the key of a name: a KV key may have letters, digits and few other characters.
