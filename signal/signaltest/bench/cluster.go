@@ -199,9 +199,7 @@ func runCrowd(args []string) error {
 			if err := c.login(idleName(first + i)); err != nil {
 				return err
 			}
-			if i%answerEvery == 0 {
-				go c.answer()
-			}
+			go c.answer() // pings, too
 		}
 	})
 	if err != nil {
