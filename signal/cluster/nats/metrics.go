@@ -12,7 +12,7 @@ import (
 
 // metrics are the metrics of a node. Their names begin with signaling_cluster_.
 type metrics struct {
-	claims                                                           *prometheus.CounterVec // by result
+	claims, requestsSent, requestsReceived                           *prometheus.CounterVec // by result
 	takeovers, releases, reasserted, conflicts, settings, leasesLost prometheus.Counter
 	retries, slow                                                    prometheus.Counter
 	links                                                            links.Metrics
@@ -42,11 +42,19 @@ func newMetrics(n *Node) (*metrics, prometheus.Collector) {
 	counter := func(name, help string) prometheus.Counter {
 		return factory.NewCounter(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help})
 	}
+	results := func(name, help string, results ...string) *prometheus.CounterVec {
+		c := factory.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help + ", by result."}, []string{"result"})
+		for _, result := range results {
+			c.WithLabelValues(result) // shown from the beginning
+		}
+		return c
+	}
 	retries := counter("retries_total", "Requests and batches of messages that were sent again.")
 	m := &metrics{
-		claims: factory.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "claims_total", Help: "Claims of names, by result.",
-		}, []string{"result"}),
+		claims:           results("claims_total", "Claims of names", "success", "taken", "unavailable"),
+		requestsSent:     results("requests_sent_total", "Requests to other nodes", "success", "absent", "unavailable"),
+		requestsReceived: results("requests_received_total", "Requests of other nodes", "success", "unavailable"),
+
 		takeovers:  counter("takeovers_total", "Names taken from another session that was alive."),
 		releases:   counter("releases_total", "Names released."),
 		reasserted: counter("reasserted_total", "Names that were missing in the cluster and claimed again."),
@@ -64,9 +72,6 @@ func newMetrics(n *Node) (*metrics, prometheus.Collector) {
 			Malformed:  counter("malformed_total", "Batches that could not be read."),
 		},
 	}
-	for _, result := range []string{"success", "taken", "unavailable"} {
-		m.claims.WithLabelValues(result)
-	}
 	return m, registry
 }
 
@@ -81,4 +86,25 @@ func (m *metrics) claim(err error) {
 		result = "taken"
 	}
 	m.claims.WithLabelValues(result).Inc()
+}
+
+// requestSent counts a request to another node by its result.
+func (m *metrics) requestSent(err error) {
+	result := "unavailable"
+	switch {
+	case err == nil:
+		result = "success"
+	case errors.Is(err, cluster.ErrAbsent):
+		result = "absent"
+	}
+	m.requestsSent.WithLabelValues(result).Inc()
+}
+
+// requestReceived counts a request of another node by the reply, which is empty if there is none.
+func (m *metrics) requestReceived(reply []byte) {
+	result := "success"
+	if len(reply) == 0 {
+		result = "unavailable"
+	}
+	m.requestsReceived.WithLabelValues(result).Inc()
 }

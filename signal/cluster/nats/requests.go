@@ -22,18 +22,22 @@ const requestSubject = "request"
 // HandleRequests implements cluster.Requester.
 func (n *Node) HandleRequests(handle func(context.Context, []byte) []byte) error {
 	slots := make(chan struct{}, maxRequests)
+	respond := func(m *natsgo.Msg, reply []byte) {
+		n.metrics.requestReceived(reply)
+		_ = m.Respond(reply)
+	}
 	sub, err := n.conn.Subscribe(n.nodeSubject(n.ID(), requestSubject), func(m *natsgo.Msg) {
 		select {
 		case slots <- struct{}{}:
 		default:
-			_ = m.Respond(nil) // too many
+			respond(m, nil) // too many
 			return
 		}
 		if !n.spawn(func() {
 			defer func() { <-slots }()
-			_ = m.Respond(handle(n.ctx, m.Data))
+			respond(m, handle(n.ctx, m.Data))
 		}) {
-			_ = m.Respond(nil) // the node closes
+			respond(m, nil) // the node closes
 		}
 	})
 	if err != nil {
@@ -44,7 +48,8 @@ func (n *Node) HandleRequests(handle func(context.Context, []byte) []byte) error
 }
 
 // Request implements cluster.Requester.
-func (n *Node) Request(ctx context.Context, node cluster.NodeID, request []byte) ([]byte, error) {
+func (n *Node) Request(ctx context.Context, node cluster.NodeID, request []byte) (reply []byte, err error) {
+	defer func() { n.metrics.requestSent(err) }()
 	if !n.conn.IsConnected() {
 		return nil, fmt.Errorf("%w: no connection to NATS", cluster.ErrUnavailable)
 	}

@@ -11,6 +11,7 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"parley/signal/cluster"
 )
@@ -40,6 +41,17 @@ func TestRequestToLostNode(t *testing.T) {
 		t.Errorf("got %v, want %v", err, cluster.ErrAbsent)
 	}
 	_ = sub.Unsubscribe()
+	checkRequests(t, "sent", n.metrics.requestsSent, map[string]float64{"success": 0, "absent": 1, "unavailable": 1})
+}
+
+// checkRequests checks how many requests were counted, by result.
+func checkRequests(t *testing.T, what string, counted *prometheus.CounterVec, want map[string]float64) {
+	t.Helper()
+	for result, want := range want {
+		if got := value(t, counted.WithLabelValues(result)); got != want {
+			t.Errorf("requests %s with result %s: got %v, want %v", what, result, got, want)
+		}
+	}
 }
 
 // TestRequestBounds has a node receive, and send, more requests than it handles at the same time.
@@ -91,6 +103,8 @@ func TestRequestBounds(t *testing.T) {
 	if reply, err := other.Request(t.Context(), n.ID(), nil); err != nil || string(reply) != "reply" {
 		t.Errorf("a request afterwards: got %q, %v", reply, err)
 	}
+	checkRequests(t, "sent", other.metrics.requestsSent, map[string]float64{"success": maxRequests + 1, "absent": 0, "unavailable": 1})
+	checkRequests(t, "received", n.metrics.requestsReceived, map[string]float64{"success": maxRequests + 1, "unavailable": 1})
 }
 
 // TestRequestToClosedNode sends requests while and after a node closes.
