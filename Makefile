@@ -161,8 +161,10 @@ fuzz:
 		done; \
 	done
 
-# Two clients talk over a network that breaks 10,000 times, at random points.
-cuts:
+# Two clients talk over a network that breaks 10,000 times, at random points, and two pages in a call
+# lose their connections to the server 100 times.
+cuts: deps
+	PARLEY_CUTS=100 go test -count=1 -run 'TestInterruptions$$' -v ./signal/web | grep 'interruptions were\|FAIL\|^ok'
 	PARLEY_CUTS=10000 go test -count=1 -timeout 40m -parallel 8 -run 'TestExactlyOnce$$' -v ./signal/client | grep 'broke\|FAIL\|^ok'
 
 # Both sides call at once, fifty times in a row, in each pairing and browser.
