@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -167,16 +166,7 @@ func TestTraceOfAFailure(t *testing.T) {
 // TestDeadReceiver checks that receivers that reject, fail, refuse or do not answer delay neither a
 // call nor, for long, the end of the process, and that this is reported once.
 func TestDeadReceiver(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and does not answer
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
+	silent, closed := e2etest.DeadAddresses(t)
 	address := func(handler http.HandlerFunc) string {
 		s := httptest.NewServer(handler)
 		t.Cleanup(s.Close)
@@ -186,8 +176,8 @@ func TestDeadReceiver(t *testing.T) {
 		address string
 		quiet   bool // the end comes before the error
 	}{
-		"silent":    {silent.Addr().String(), true},
-		"closed":    {closed.Addr().String(), false},
+		"silent":    {silent, true},
+		"closed":    {closed, false},
 		"rejecting": {address(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "\x1b[31mno", http.StatusBadRequest) }), false},
 		"failing": {address(func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "\x1b[31mno", http.StatusInternalServerError)

@@ -2,6 +2,7 @@ package e2etest
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -41,4 +42,23 @@ func ReceiveTraces(t *testing.T) (url string, received func() []*otlp.ResourceSp
 		all = nil
 		return got
 	}
+}
+
+// DeadAddresses returns the address of a server that accepts connections and does not answer until
+// the test ends, and one where nothing listens.
+func DeadAddresses(t *testing.T) (silent, closed string) {
+	t.Helper()
+	var addresses [2]string
+	for i := range addresses {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		addresses[i] = l.Addr().String()
+		if i == 1 {
+			_ = l.Close()
+		}
+	}
+	return addresses[0], addresses[1]
 }

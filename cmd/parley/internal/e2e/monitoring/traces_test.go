@@ -3,7 +3,6 @@ package monitoring
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -112,24 +111,15 @@ func endsAt(t *testing.T, span *otlp.Span, e e2etest.Event) {
 // TestTracesToNobody checks that receivers that do not answer, refuse or fail change neither a call
 // nor its exit code, and that the process ends soon after the call.
 func TestTracesToNobody(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and does not answer
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
+	silent, closed := e2etest.DeadAddresses(t)
 	failing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusInternalServerError) }))
 	defer failing.Close()
 	_, server := e2etest.Serve(t)
 	echo := e2etest.Start(t, "echo", "--server", server, "--output", "ndjson")
 	echo.Says(t, `"event":"login"`)
-	for name, address := range map[string]net.Addr{"silent": silent.Addr(), "closed": closed.Addr(), "failing": failing.Listener.Addr()} {
+	for name, address := range map[string]string{"silent": silent, "closed": closed, "failing": failing.Listener.Addr().String()} {
 		t.Run(name, func(t *testing.T) {
-			call := e2etest.Start(t, "call", "echo", "--server", server, "--otlp", "http://"+address.String(), "--output", "ndjson", "--stats-interval", "0", "--expect", "connected")
+			call := e2etest.Start(t, "call", "echo", "--server", server, "--otlp", "http://"+address, "--output", "ndjson", "--stats-interval", "0", "--expect", "connected")
 			call.Says(t, `"event":"end"`)
 			ended := time.Now()
 			call.Ends(t, 0)
