@@ -46,8 +46,8 @@ func folder(t *testing.T, name string) string {
 
 // release makes a release of a clone of this repository, without a network, and returns the
 // folder with its files. With a date it is one of a commit of that date, for Linux amd64 only and
-// without SBOM.
-func release(t *testing.T, clone, date string) string {
+// without SBOM, and with a tag if one is given.
+func release(t *testing.T, clone, date, tag string) string {
 	t.Helper()
 	if err := os.RemoveAll(clone); err != nil {
 		t.Fatal(err)
@@ -67,6 +67,9 @@ func release(t *testing.T, clone, date string) string {
 		}
 		t.Setenv("GIT_COMMITTER_DATE", date)
 		run(t, clone, "git", "-c", "user.name=parley", "-c", "user.email=parley@localhost", "commit", "-q", "-a", "--no-verify", "-m", "older")
+		if tag != "" {
+			run(t, clone, "git", "tag", tag)
+		}
 		args = append(args, "--skip", "sbom")
 	}
 	cmd := exec.Command("unshare", append([]string{"--net", "goreleaser"}, args...)...)
@@ -102,7 +105,7 @@ func files(t *testing.T, dir string) map[string]string {
 // TestReleases makes a release twice, in two folders, and checks that the files are the same,
 // complete and described by checksums and SBOM.
 func TestReleases(t *testing.T) {
-	first, second := release(t, folder(t, "first"), ""), release(t, folder(t, "second"), "")
+	first, second := release(t, folder(t, "first"), "", ""), release(t, folder(t, "second"), "", "")
 	sums := files(t, first)
 	for name, sum := range files(t, second) {
 		if sums[name] != sum {
@@ -192,7 +195,12 @@ func checkBOM(t *testing.T, path string, info *buildinfo.BuildInfo) {
 	}
 	var bom struct {
 		BOMFormat string
-		Metadata  struct{ Component struct{ Version string } }
+		Metadata  struct {
+			Component struct {
+				Version string
+				BOMRef  string `json:"bom-ref"`
+			}
+		}
 
 		Components []struct {
 			Name, Version string
@@ -204,6 +212,9 @@ func checkBOM(t *testing.T, path string, info *buildinfo.BuildInfo) {
 		t.Fatalf("%s: %v, %q", path, err, bom.BOMFormat)
 	}
 	version := bom.Metadata.Component.Version
+	if version != info.Main.Version || !strings.HasPrefix(bom.Metadata.Component.BOMRef, "pkg:golang/parley@"+version+"?") {
+		t.Errorf("%s: got version %s and reference %s, want %s", filepath.Base(path), version, bom.Metadata.Component.BOMRef, info.Main.Version)
+	}
 	undetected := []string{"std", "github.com/cenkalti/backoff/v5"} // BSD and MIT: cyclonedx-gomod does not find them
 	found := map[string]bool{}
 	for _, c := range bom.Components {
@@ -219,6 +230,35 @@ func checkBOM(t *testing.T, path string, info *buildinfo.BuildInfo) {
 		if !found[m.Path+"@"+m.Version] {
 			t.Errorf("%s lacks %s %s", filepath.Base(path), m.Path, m.Version)
 		}
+	}
+}
+
+// TestSBOM checks the version in the SBOM of a binary from a commit that was not committed when it
+// was written, without a tag, with a tag before it and with one of its own.
+func TestSBOM(t *testing.T) {
+	clone := filepath.Join(t.TempDir(), "clone")
+	run(t, root, "git", "clone", "-q", ".", clone)
+	git := func(args ...string) {
+		run(t, clone, "git", append([]string{"-c", "user.name=parley", "-c", "user.email=parley@localhost"}, args...)...)
+	}
+	git("commit", "-q", "--allow-empty", "--no-verify", "--date=2026-01-02T03:04:05Z", "-m", "older")
+	dir := filepath.Join(clone, "out", "release")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CGO_ENABLED", "0")
+	for _, tag := range [][]string{nil, {"v1.2.3", "HEAD~1"}, {"v1.2.4", "HEAD"}} {
+		if tag != nil {
+			git(append([]string{"tag"}, tag...)...)
+		}
+		run(t, clone, "go", "build", "-trimpath", "-buildvcs=true", "-o", dir, "./cmd/parley")
+		run(t, dir, "sh", "../../packaging/scripts/sbom.sh", "parley", "sbom.json")
+		info, err := buildinfo.ReadFile(filepath.Join(dir, "parley"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Log(info.Main.Version)
+		checkBOM(t, filepath.Join(dir, "sbom.json"), info)
 	}
 }
 
@@ -253,7 +293,7 @@ func debian(t *testing.T) string {
 // follows the topic install there.
 func TestPackages(t *testing.T) {
 	system := debian(t)
-	older, newer := release(t, folder(t, "older"), "2026-01-02T03:04:05Z"), release(t, folder(t, "newer"), "2026-01-03T03:04:05Z")
+	older, newer := release(t, folder(t, "older"), "2026-01-02T03:04:05Z", ""), release(t, folder(t, "newer"), "2026-01-03T03:04:05Z", "v1.0.0")
 	for format, name := range map[string]string{"deb": "parley_*_amd64.deb", "rpm": "parley-*.x86_64.rpm"} {
 		t.Run(format, func(t *testing.T) {
 			out := t.TempDir()

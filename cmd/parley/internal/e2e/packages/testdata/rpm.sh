@@ -15,7 +15,7 @@ systemctl enable --now parley-serve.socket
 systemctl start parley-serve
 pid=$(state parley-serve MainPID) version=$(parley version | head -n 1)
 dnf upgrade ./new.rpm
-[ "$(parley version | head -n 1)" != "$version" ] || fail "the version is still $version"
+case $(parley version) in "parley v1.0.0 ("*) ;; *) fail "after $version: $(parley version)" ;; esac
 grep -q '# kept' /etc/parley/serve.env || fail "the upgrade replaced the configuration"
 [ "$(state parley-serve MainPID)" != "$pid" ] && until_true parley doctor --health http://127.0.0.1:9091 || fail "the upgrade did not restart the server"
 
