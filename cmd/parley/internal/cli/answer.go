@@ -10,6 +10,7 @@ import (
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/control"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/processors"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/show"
 	"parley/cmd/parley/internal/stdio"
@@ -76,6 +77,7 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 		return err
 	}
 	defer t.Close()
+	defer processors.Adapt()()
 	return a.Run(ctx)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/internal/config"
+	"parley/cmd/parley/internal/processors"
 	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/show"
 	"parley/cmd/parley/internal/stdio"
@@ -77,6 +78,7 @@ In the relay dialect the hello-world page's names are the default:
 				return err
 			}
 			defer t.Close()
+			defer processors.Adapt()()
 			return session.Call(ctx, s, r, name)
 		},
 	}
