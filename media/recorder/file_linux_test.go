@@ -180,7 +180,7 @@ func TestDiskFills(t *testing.T) {
 			}
 			p := mediatest.Probe(t, path)
 			n := int(mediatest.Number(t, p.Streams[0].Frames))
-			if d := mediatest.Number(t, p.Format.Duration); n < 20 || n > 45 || math.Abs(d-float64(n)/25) > 0.5 {
+			if d := mediatest.Number(t, p.Format.Duration); n < 20 || n > 45 || math.Abs(d-float64(n)/25) > 0.1 {
 				t.Errorf("%d frames in %v s", n, d)
 			}
 		})

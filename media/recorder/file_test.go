@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"parley/media/internal/mediatest"
@@ -94,7 +95,8 @@ func TestDevice(t *testing.T) {
 	}
 }
 
-// TestKilled plays a recording that was not finished, and was cut off in the middle of a frame.
+// TestKilled plays a recording that was not finished, and was cut off in the middle of a frame. All
+// that came in before the latest tick of the file is in it.
 func TestKilled(t *testing.T) {
 	for name, test := range map[string]struct {
 		mime  string
@@ -102,6 +104,7 @@ func TestKilled(t *testing.T) {
 	}{"a.webm": {webrtc.MimeTypeVP8, 48}, "a.ivf": {webrtc.MimeTypeVP8, 48}, "a.mp4": {webrtc.MimeTypeH264, 22}, "a.mkv": {webrtc.MimeTypeH264, 48}} {
 		recorder, path := newRecorder(t, name, Options{})
 		writeAll(t, addTrack(t, recorder, test.mime), framesOf(t, videoClips(t)[test.mime])...)
+		recorder.file.sync()
 		data, err := os.ReadFile(path) // not closed
 		if err != nil {
 			t.Fatal(err)
@@ -114,4 +117,57 @@ func TestKilled(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestCollectedWrites: a regular file is written after 64 KiB, after half a second, at each tick
+// and before it is patched, and counts what was collected.
+func TestCollectedWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "a.webm")
+		f, err := openFile(path, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := int64(0)
+		write := func(n int) {
+			t.Helper()
+			if _, err := f.Write(make([]byte, n)); err != nil {
+				t.Fatal(err)
+			}
+			if size += int64(n); f.Size() != size {
+				t.Errorf("size is %d, want %d", f.Size(), size)
+			}
+		}
+		has := func(want int64) {
+			t.Helper()
+			synctest.Wait()
+			if info, err := os.Stat(path); err != nil || info.Size() != want {
+				t.Errorf("the file has %d bytes (%v), want %d", info.Size(), err, want)
+			}
+		}
+		write(bufferSize / 2)
+		has(0)
+		write(bufferSize / 2)
+		has(size)
+		write(100)
+		time.Sleep(bufferTime - 1)
+		write(100)
+		has(size - 200)
+		time.Sleep(time.Nanosecond)
+		write(100)
+		has(size)
+		write(100)
+		time.Sleep(syncInterval)
+		has(size)
+		write(100)
+		if err := f.Patch(0, []byte("parley")); err != nil {
+			t.Fatal(err)
+		}
+		has(size)
+		write(100)
+		if removed, err := f.Close(); removed || err != nil {
+			t.Errorf("Close returns %t, %v", removed, err)
+		}
+		has(size)
+	})
 }

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -28,7 +29,9 @@ type interleaver struct {
 	create func(tracks []media.OutputTrack) (media.Muxer, error)
 	// expected returns the number of tracks of a kind to wait for.
 	expected func(kind webrtc.RTPCodecType, now time.Time) int
-	wait     time.Duration
+	// output returns the file that create has opened.
+	output func() *file
+	wait   time.Duration
 
 	streams []*stream
 	pending []pendingFrame
@@ -37,9 +40,18 @@ type interleaver struct {
 	latest  time.Duration
 	base    time.Duration // time of the first frame in the file
 	out     media.Muxer   // nil until the header is written
-	written time.Duration // time of the latest frame in the file
+	written []position    // of the latest frames, which may not be in the file yet
 	failed  bool          // a write failed: the file is finished without further frames
 }
+
+// position is where a frame ends in the file.
+type position struct {
+	size int64
+	at   time.Duration
+}
+
+// maxPositions is how many frames a file collects before it writes them, at most.
+const maxPositions = 512
 
 // stream is one track of the current file.
 type stream struct {
@@ -222,7 +234,10 @@ func (w *interleaver) drain(until time.Duration) error {
 			return err
 		}
 		p.owner.written = true
-		w.written = p.at - w.base
+		if len(w.written) == 2*maxPositions {
+			w.written = slices.Delete(w.written, 0, maxPositions)
+		}
+		w.written = append(w.written, position{w.output().Size(), p.at - w.base})
 	}
 	w.pending = slices.Delete(w.pending, 0, n)
 	return nil
@@ -234,7 +249,7 @@ func (w *interleaver) finish() error {
 	case w.out == nil && (w.failed || len(w.pending) == 0):
 		return nil
 	case w.failed:
-		return w.out.Finish(w.written)
+		return w.out.Finish(w.end())
 	case w.out == nil:
 		if err := w.begin(w.pending[len(w.pending)-1].frame.Arrival); err != nil {
 			return err
@@ -243,9 +258,23 @@ func (w *interleaver) finish() error {
 	if err := w.drain(w.latest); err != nil {
 		return err
 	}
+	if err := w.output().flush(); err != nil {
+		return errors.Join(err, w.out.Finish(w.end()))
+	}
 	end := time.Duration(0)
 	for _, s := range w.streams {
 		end = max(end, s.time.at+s.time.interval-w.base)
 	}
 	return w.out.Finish(end)
+}
+
+// end returns the time of the latest frame in the file after a failure.
+func (w *interleaver) end() time.Duration {
+	size := w.output().Size()
+	for _, p := range slices.Backward(w.written) {
+		if p.size <= size {
+			return p.at
+		}
+	}
+	return 0
 }

@@ -118,7 +118,7 @@ func (r *Recorder) numbered() string {
 
 // newWriter returns the interleaver of the next file.
 func (r *Recorder) newWriter() *interleaver {
-	return &interleaver{create: r.create, expected: r.expected, wait: r.options.Wait}
+	return &interleaver{create: r.create, expected: r.expected, output: func() *file { return r.file }, wait: r.options.Wait}
 }
 
 // Files returns the paths of the files that were created, in order.
@@ -336,7 +336,7 @@ func (r *Recorder) isTooShort(f media.Frame) bool { return f.Arrival.Sub(r.began
 // shouldEndSegment reports whether the current file ends before f.
 func (r *Recorder) shouldEndSegment(t *Track, f media.Frame) bool {
 	long := r.options.SegmentTime > 0 && f.Arrival.Sub(r.began) >= r.options.SegmentTime
-	large := r.options.SegmentBytes > 0 && r.file != nil && r.file.size >= r.options.SegmentBytes
+	large := r.options.SegmentBytes > 0 && r.file != nil && r.file.Size() >= r.options.SegmentBytes
 	if !long && !large && r.due.IsZero() || !r.canBeginSegment() {
 		return false
 	}
