@@ -297,3 +297,22 @@ func TestEchoOfAPeerThatDoesNotRead(t *testing.T) {
 	a.call.Hangup()
 	<-flooded
 }
+
+// Between ends of ours no packet has a checksum (RFC 9653).
+func TestZeroChecksum(t *testing.T) {
+	a, b, ours, theirs := channels(t, datachannel.Options{}, nil)
+	if err := ours.Write(patient(t), []byte("hello"), true); err != nil {
+		t.Fatal(err)
+	}
+	if m, _, err := theirs.Receive(patient(t)); err != nil || string(m) != "hello" {
+		t.Fatalf("received %q, %v", m, err)
+	}
+	for _, s := range []*side{a, b} {
+		s.call.stats.mu.Lock()
+		sctp := s.call.stats.live[0].pc.SCTP()
+		s.call.stats.mu.Unlock()
+		if m, ok := sctp.Metadata(); !ok || !m.ZeroChecksumSendingEnabled || !m.ZeroChecksumReceivingEnabled {
+			t.Errorf("negotiated: %t, %+v", ok, m)
+		}
+	}
+}

@@ -125,7 +125,8 @@ func newSettings(c *callConfig, n *icenet.Net, logs *pionLog) (webrtc.SettingEng
 	s.SetDTLSInsecureSkipHelloVerify(true)
 	s.SetSCTPMaxMessageSize(datachannel.MaxMessageSize)
 	s.SetSCTPMinCwnd(minWindow)
-	s.DetachDataChannels() // see package datachannel
+	s.EnableSCTPZeroChecksum(true) // with peers that accept it (RFC 9653): DTLS authenticates packets
+	s.DetachDataChannels()         // see package datachannel
 	s.SetSCTPMaxReceiveBufferSize(c.ReceiveBuffer)
 	s.SetICETimeouts(c.Timeouts.Disconnected, c.Timeouts.Failed, c.keepalive())
 	s.SetICEMaxBindingRequests(c.checks())
