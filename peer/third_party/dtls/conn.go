@@ -251,7 +251,7 @@ func createConn(
 		maximumTransmissionUnit: mtu,
 		paddingLengthGenerator:  paddingLengthGenerator,
 
-		decrypted: make(chan any, 1),
+		decrypted: make(chan any, maxDecrypted),
 		log:       logger,
 
 		readDeadline:  deadline.New(),
@@ -446,40 +446,16 @@ func ServerWithOptions(conn net.PacketConn, rAddr net.Addr, opts ...ServerOption
 }
 
 // Read reads data from the connection.
-func (c *Conn) Read(buff []byte) (n int, err error) { //nolint:cyclop
-	if err := c.Handshake(); err != nil {
+func (c *Conn) Read(buff []byte) (n int, err error) {
+	data, err := c.ReadPacket()
+	if err != nil {
 		return 0, err
 	}
-
-	select {
-	case <-c.readDeadline.Done():
-		return 0, errDeadlineExceeded
-	default:
+	if len(buff) < len(data) {
+		return 0, errBufferTooSmall
 	}
 
-	for {
-		select {
-		case <-c.closed.Done():
-			return 0, io.EOF
-		case <-c.readDeadline.Done():
-			return 0, errDeadlineExceeded
-		case out, ok := <-c.decrypted:
-			if !ok {
-				return 0, io.EOF
-			}
-			switch val := out.(type) {
-			case ([]byte):
-				if len(buff) < len(val) {
-					return 0, errBufferTooSmall
-				}
-				copy(buff, val)
-
-				return len(val), nil
-			case (error):
-				return 0, val
-			}
-		}
-	}
+	return copy(buff, data), nil
 }
 
 // Write writes len(payload) bytes from payload to the DTLS connection.

@@ -5,6 +5,7 @@ package dtls
 
 import (
 	"context"
+	"io"
 	"sync"
 	"time"
 
@@ -142,3 +143,51 @@ func (c *Conn) interruptReads(ctx context.Context) func() {
 		}
 	}
 }
+
+// maxDecrypted is how many records with application data may wait for Read. They are of one burst,
+// mostly: a reader that was woken up by the first finds the others.
+const maxDecrypted = 64
+
+// ReadPacket reads like Read. What it returns belongs to the caller.
+func (c *Conn) ReadPacket() ([]byte, error) {
+	if err := c.Handshake(); err != nil {
+		return nil, err
+	}
+
+	select {
+	case <-c.readDeadline.Done():
+		return nil, errDeadlineExceeded
+	default:
+	}
+
+	select {
+	case out, ok := <-c.decrypted: // also what came before the end
+		return packetOf(out, ok)
+	default:
+	}
+
+	select {
+	case <-c.closed.Done():
+		return nil, io.EOF
+	case <-c.readDeadline.Done():
+		return nil, errDeadlineExceeded
+	case out, ok := <-c.decrypted:
+		return packetOf(out, ok)
+	}
+}
+
+// packetOf returns what was received from Conn.decrypted.
+func packetOf(out any, ok bool) ([]byte, error) {
+	if !ok {
+		return nil, io.EOF
+	}
+	if err, ok := out.(error); ok {
+		return nil, err
+	}
+	data, _ := out.([]byte)
+
+	return data, nil
+}
+
+// PacketWaits reports whether there is something to read.
+func (c *Conn) PacketWaits() bool { return len(c.decrypted) > 0 }

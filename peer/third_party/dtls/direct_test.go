@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"runtime"
 	"sync"
@@ -186,4 +187,84 @@ func TestWriteStartsNoGoroutine(t *testing.T) {
 	}
 	_ = client.Close()
 	<-done
+}
+
+// Records that have arrived together are read one by one, in order, by Read and ReadPacket.
+func TestReadPacket(t *testing.T) {
+	client, server, _ := directPair(t)
+	const records = maxDecrypted / 2
+	for i := range records {
+		if _, err := client.Write([]byte{byte(i), 1, 2, 3}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); len(server.decrypted) < records; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d records", len(server.decrypted), records)
+		}
+	}
+	b := make([]byte, 10)
+	for i := range records {
+		if !server.PacketWaits() {
+			t.Fatalf("no record waits after %d", i)
+		}
+		switch i % 3 {
+		case 0:
+			if p, err := server.ReadPacket(); err != nil || len(p) != 4 || p[0] != byte(i) {
+				t.Fatalf("record %d: %v, %v", i, p, err)
+			}
+		case 1:
+			if n, err := server.Read(b); err != nil || n != 4 || b[0] != byte(i) {
+				t.Fatalf("record %d: %v, %v", i, b[:n], err)
+			}
+		default:
+			if n, err := server.Read(b[:3]); !errors.Is(err, errBufferTooSmall) || n != 0 {
+				t.Fatalf("record %d in too short a buffer: %d, %v", i, n, err)
+			}
+		}
+	}
+	if server.PacketWaits() {
+		t.Error("a record waits after the last")
+	}
+	if err := server.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := server.ReadPacket(); !errors.Is(err, errDeadlineExceeded) {
+		t.Errorf("after the deadline: %v, %v", p, err)
+	}
+	if err := server.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() {
+		_, err := server.ReadPacket()
+		ended <- err
+	}()
+	_ = server.Close()
+	if err := <-ended; !errors.Is(err, io.EOF) {
+		t.Errorf("at the end: %v", err)
+	}
+}
+
+// What was received before the other end closed the connection can be read afterwards.
+func TestReadPacketAfterClose(t *testing.T) {
+	for range 20 {
+		client, server, _ := directPair(t)
+		const records = 20
+		for i := range records {
+			if _, err := client.Write([]byte{byte(i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = client.Close()
+		<-server.closed.Done()
+		for i := range records {
+			if p, err := server.ReadPacket(); err != nil || len(p) != 1 || p[0] != byte(i) {
+				t.Fatalf("record %d: %v, %v", i, p, err)
+			}
+		}
+		if p, err := server.ReadPacket(); !errors.Is(err, io.EOF) {
+			t.Fatalf("after the last record: %v, %v", p, err)
+		}
+	}
 }

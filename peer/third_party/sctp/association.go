@@ -370,6 +370,12 @@ type Association struct {
 	// per inbound packet context
 	delayedAckTriggered   bool
 	immediateAckTriggered bool
+	urgentAckTriggered    bool // because of a gap, or at the request of the sender
+
+	packetReader     PacketReader // netConn, if it is one
+	sackDeferred     bool         // until the packet that waits was handled; used by readLoop only
+	packetsSinceSack int          // with DATA chunks
+	packetsInOrder   int          // with DATA chunks since the last gap
 
 	blockWrite   bool
 	writePending bool
@@ -845,6 +851,7 @@ func createAssociationFromConfigWithTsn(cfg *Config, tsn uint32) *Association {
 		stats:                   &associationStats{},
 		log:                     cfg.LoggerFactory.NewLogger("sctp"),
 		bursts:                  burstWriterOf(cfg.LoggerFactory),
+		packetReader:            packetReaderOf(cfg.NetConn),
 		name:                    cfg.Name,
 		blockWrite:              cfg.BlockWrite,
 		writeNotify:             make(chan struct{}, 1),
@@ -1165,23 +1172,22 @@ func (a *Association) readLoop() {
 	buffer := make([]byte, receiveMTU)
 
 	for {
-		n, err := a.netConn.Read(buffer)
+		inbound, err := a.readPacket(buffer)
 		if err != nil {
 			closeErr = err
 
 			break
 		}
-		// Make a buffer sized to what we read, then copy the data we
-		// read from the underlying transport. We do this because the
-		// user data is passed to the reassembly queue without
-		// copying.
-		inbound := make([]byte, n)
-		copy(inbound, buffer[:n])
-		atomic.AddUint64(&a.bytesReceived, uint64(n)) //nolint:gosec // G115
+		atomic.AddUint64(&a.bytesReceived, uint64(len(inbound)))
+		deferred := a.sackDeferred
+		a.sackDeferred = false
 		if err = a.handleInbound(inbound); err != nil {
 			closeErr = err
 
 			break
+		}
+		if deferred && !a.sackDeferred {
+			a.awakeWriteLoop()
 		}
 	}
 
@@ -1247,6 +1253,46 @@ loop:
 
 	a.setState(closed)
 	a.closeAllTimers()
+}
+
+// A PacketReader is a net.Conn that knows whether more has arrived.
+type PacketReader interface {
+	// ReadPacket reads like Read, and returns what belongs to the caller.
+	ReadPacket() ([]byte, error)
+	// PacketWaits reports whether the next ReadPacket will return at once.
+	PacketWaits() bool
+}
+
+func packetReaderOf(c net.Conn) PacketReader {
+	r, _ := c.(PacketReader)
+
+	return r
+}
+
+// readPacket returns the next packet, which the reassembly queue keeps without copying.
+func (a *Association) readPacket(buffer []byte) ([]byte, error) {
+	if a.packetReader != nil {
+		return a.packetReader.ReadPacket()
+	}
+	n, err := a.netConn.Read(buffer)
+
+	return bytes.Clone(buffer[:n]), err
+}
+
+const (
+	// Packets of a burst that one SACK acknowledges at most. RFC 9260 section 6.2 says that there
+	// should be one for every second packet; packets that have arrived together are handled as
+	// receivers of TCP do it with generic receive offload.
+	maxPacketsPerSack = 8
+	// Packets without a gap from which on it does. Before, a sender is likely in slow start, where
+	// the congestion window grows with the number of SACKs (RFC 9260 section 7.2.1).
+	minPacketsInOrder = 256
+)
+
+// deferSack reports whether the SACK that is due can be that of the packet that waits, too.
+func (a *Association) deferSack() bool {
+	return !a.urgentAckTriggered && a.packetsInOrder >= minPacketsInOrder && a.packetsSinceSack < maxPacketsPerSack &&
+		a.packetReader != nil && a.packetReader.PacketWaits()
 }
 
 // A BurstWriter is what the net.Conn of an association writes to. Between BeginBurst and EndBurst it
@@ -1601,6 +1647,7 @@ func (a *Association) gatherOutboundFastRetransmissionPackets( //nolint:gocognit
 func (a *Association) gatherOutboundSackPackets(rawPackets [][]byte) [][]byte {
 	if a.ackState == ackStateImmediate {
 		a.ackState = ackStateIdle
+		a.packetsSinceSack = 0
 		sack := a.createSelectiveAckChunk()
 		a.stats.incSACKsSent()
 		a.log.Debugf("[%s] sending SACK: %s", a.name, sack)
@@ -2578,8 +2625,12 @@ func (a *Association) handlePeerLastTSNAndAcknowledgement(sackImmediately bool) 
 	}
 
 	// RFC 4960 $6.7: SHOULD ack immediately when detecting a gap.
+	if hasPacketLoss {
+		a.packetsInOrder = 0
+	}
 	if sackImmediately || hasPacketLoss || a.ackMode == ackModeNoDelay {
 		a.immediateAckTriggered = true
+		a.urgentAckTriggered = true
 
 		return reply
 	}
@@ -4101,16 +4152,23 @@ func (a *Association) handleChunksStart() {
 
 	a.delayedAckTriggered = false
 	a.immediateAckTriggered = false
+	a.urgentAckTriggered = false
 }
 
 func (a *Association) handleChunksEnd() {
 	a.lock.Lock()
 	defer a.lock.Unlock()
 
+	if a.immediateAckTriggered || a.delayedAckTriggered {
+		a.packetsSinceSack++
+		a.packetsInOrder++
+	}
 	if a.immediateAckTriggered {
 		a.ackState = ackStateImmediate
 		a.ackTimer.stop()
-		a.awakeWriteLoop()
+		if a.sackDeferred = a.deferSack(); !a.sackDeferred {
+			a.awakeWriteLoop()
+		}
 	} else if a.delayedAckTriggered {
 		// Will send delayed ack in the next ack timeout
 		a.ackState = ackStateDelay

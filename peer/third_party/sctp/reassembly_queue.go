@@ -10,19 +10,30 @@ import (
 	"sync/atomic"
 )
 
+// The functions below sort a slice to whose sorted elements one was appended, mostly in order.
+
 func sortChunksByTSN(a []*chunkPayloadData) {
+	if n := len(a); n < 2 || sna32LT(a[n-2].tsn, a[n-1].tsn) {
+		return
+	}
 	sort.Slice(a, func(i, j int) bool {
 		return sna32LT(a[i].tsn, a[j].tsn)
 	})
 }
 
 func sortChunksBySSN(a []*chunkSet) {
+	if n := len(a); n < 2 || sna16LT(a[n-2].ssn, a[n-1].ssn) {
+		return
+	}
 	sort.Slice(a, func(i, j int) bool {
 		return sna16LT(a[i].ssn, a[j].ssn)
 	})
 }
 
 func sortChunksByFSN(a []*chunkPayloadData) {
+	if n := len(a); n < 2 || sna32LT(a[n-2].fragmentSequenceNumber, a[n-1].fragmentSequenceNumber) {
+		return
+	}
 	sort.Slice(a, func(i, j int) bool {
 		return sna32LT(a[i].fragmentSequenceNumber, a[j].fragmentSequenceNumber)
 	})
@@ -76,6 +87,9 @@ func (set *chunkSet) pushNoDuplicate(chunk *chunkPayloadData) bool {
 }
 
 func (set *chunkSet) hasTSN(tsn uint32) bool {
+	if n := len(set.chunks); n > 0 && sna32LT(set.chunks[n-1].tsn, tsn) {
+		return false
+	}
 	for _, c := range set.chunks {
 		if c.tsn == tsn {
 			return true
@@ -150,9 +164,11 @@ func (set *chunkSetMID) pushAndCheck(chunk *chunkPayloadData) (complete bool, ac
 		return false, false
 	}
 
-	for _, c := range set.chunks {
-		if c.fragmentSequenceNumber == chunk.fragmentSequenceNumber {
-			return false, false
+	if n := len(set.chunks); n > 0 && !sna32LT(set.chunks[n-1].fragmentSequenceNumber, chunk.fragmentSequenceNumber) {
+		for _, c := range set.chunks {
+			if c.fragmentSequenceNumber == chunk.fragmentSequenceNumber {
+				return false, false
+			}
 		}
 	}
 
