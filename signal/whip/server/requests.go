@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -298,7 +299,10 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error)
 	if errors.As(err, new(*http.MaxBytesError)) {
 		return nil, tooLong
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, refuse(http.StatusRequestTimeout, "the body did not come in time")
+	case err != nil:
 		return nil, refuse(http.StatusBadRequest, "the body did not come whole")
 	}
 	return text, nil

@@ -2,10 +2,14 @@ package server_test
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"parley/signal"
@@ -181,6 +185,20 @@ func TestRefusals(t *testing.T) {
 	r := s.post("/whip/bob/", publishOffer).want(t, "a slash at the end", http.StatusCreated)
 	s.do("DELETE", r.Header.Get("Location")+"/", "").want(t, "DELETE with a slash at the end", http.StatusOK)
 	s.do("DELETE", strings.Replace(r.Header.Get("Location"), "bob", "eve", 1), "").want(t, "DELETE under another name", http.StatusNotFound)
+}
+
+// TestIncompleteBody sends an offer that does not come whole: too slowly, and cut off.
+func TestIncompleteBody(t *testing.T) {
+	s := start(t, signaling.Options{}, whipserver.Options{})
+	for reason, status := range map[error]int{os.ErrDeadlineExceeded: http.StatusRequestTimeout, io.ErrUnexpectedEOF: http.StatusBadRequest} {
+		r := httptest.NewRequest(http.MethodPost, "/whip/bob", io.MultiReader(strings.NewReader("v=0\r\n"), iotest.ErrReader(reason)))
+		r.Header.Set("Content-Type", whip.TypeSDP)
+		w := httptest.NewRecorder()
+		s.gateway.ServeHTTP(w, r)
+		if w.Code != status {
+			t.Errorf("%v: got %d %s, want %d", reason, w.Code, w.Body, status)
+		}
+	}
 }
 
 // TestUserEnds has the user reject, decline, answer with a part, leave and restart.
