@@ -3,6 +3,9 @@
 // A packet passes several goroutines. When one of them wakes up another, the scheduler of Go wakes
 // up a second thread in case there is work for two, which finds none: with one call that is most of
 // what the process does. On one processor, the second goroutine runs when the first one waits.
+//
+// A process that calls C has all processors: an encoder keeps its processor for the time of a
+// frame, and packets would wait for that.
 package processors
 
 import (
@@ -24,14 +27,24 @@ const (
 	calmIntervals = 6
 )
 
-// Adapt uses one processor whenever the process takes little CPU time, and all of them otherwise,
-// until stop is called. It changes nothing if the environment sets GOMAXPROCS.
+// usage is what the process has used so far.
+type usage struct {
+	cpu    time.Duration
+	cCalls int64
+}
+
+// Adapt uses one processor whenever the process takes little CPU time and does not call C, and all
+// of them otherwise, until stop is called. It changes nothing if the environment sets GOMAXPROCS.
 func Adapt() (stop func()) {
 	if os.Getenv("GOMAXPROCS") != "" || runtime.GOMAXPROCS(0) == 1 {
 		return func() {}
 	}
 	ticker := time.NewTicker(interval)
-	return adapt(ticker, used, func(one bool) {
+	measure := func() (usage, bool) {
+		cpu, ok := used()
+		return usage{cpu, runtime.NumCgoCall()}, ok
+	}
+	return adapt(ticker, measure, func(one bool) {
 		if one {
 			runtime.GOMAXPROCS(1)
 		} else {
@@ -40,15 +53,14 @@ func Adapt() (stop func()) {
 	})
 }
 
-// adapt calls set at each change, and in the end. used returns the CPU time of the process so far;
-// it reports false where that cannot be measured.
-func adapt(ticker *time.Ticker, used func() (time.Duration, bool), set func(one bool)) (stop func()) {
+// adapt calls set at each change, and in the end. measure reports false where it cannot measure.
+func adapt(ticker *time.Ticker, measure func() (usage, bool), set func(one bool)) (stop func()) {
 	done := make(chan struct{})
 	var work sync.WaitGroup
 	work.Go(func() {
 		defer ticker.Stop()
 		var d decision
-		before, ok := used()
+		before, ok := measure()
 		for begun := time.Now(); ok; {
 			select {
 			case <-done:
@@ -58,10 +70,10 @@ func adapt(ticker *time.Ticker, used func() (time.Duration, bool), set func(one 
 				return
 			case <-ticker.C:
 			}
-			var now time.Duration
-			now, ok = used()
+			var now usage
+			now, ok = measure()
 			at := time.Now()
-			if d.next(float64(now-before) / float64(at.Sub(begun))) {
+			if d.next(float64(now.cpu-before.cpu)/float64(at.Sub(begun)), now.cCalls > before.cCalls) {
 				set(d.one)
 			}
 			before, begun = now, at
@@ -79,13 +91,13 @@ type decision struct {
 	calm int // intervals in a row
 }
 
-// next decides by the share of a core in the latest interval. It reports whether the decision has
-// changed.
-func (d *decision) next(share float64) (changed bool) {
+// next decides by the share of a core in the latest interval, and by whether C was called. It
+// reports whether the decision has changed.
+func (d *decision) next(share float64, cCalled bool) (changed bool) {
 	before := d.one
-	if d.calm++; share >= calm {
+	if d.calm++; share >= calm || cCalled {
 		d.calm = 0
 	}
-	d.one = d.calm >= calmIntervals || d.one && share < busy
+	d.one = d.calm >= calmIntervals || d.one && share < busy && !cCalled
 	return d.one != before
 }

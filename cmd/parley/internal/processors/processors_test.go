@@ -15,23 +15,27 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestDecision(t *testing.T) {
 	var d decision
 	for i, test := range []struct {
-		share float64
-		times int
-		one   bool
+		share   float64
+		cCalled bool
+		times   int
+		one     bool
 	}{
-		{1.2, 3, false}, // the call begins
-		{0.02, calmIntervals - 1, false},
-		{0.4, 1, false}, // not calm in between
-		{0.02, calmIntervals - 1, false},
-		{0.02, 1, true},
-		{0.4, 9, true}, // less than busy
-		{0.9, 1, false},
-		{0.4, 9, false},
-		{0.1, calmIntervals, true},
+		{1.2, false, 3, false}, // the call begins
+		{0.02, false, calmIntervals - 1, false},
+		{0.4, false, 1, false}, // not calm in between
+		{0.02, false, calmIntervals - 1, false},
+		{0.02, false, 1, true},
+		{0.4, false, 9, true}, // less than busy
+		{0.9, false, 1, false},
+		{0.4, false, 9, false},
+		{0.1, false, calmIntervals, true},
+		{0.1, true, 1, false}, // an encoder begins
+		{0.1, true, 9, false},
+		{0.1, false, calmIntervals, true},
 	} {
 		for range test.times {
 			before := d.one
-			if changed := d.next(test.share); changed != (d.one != before) {
+			if changed := d.next(test.share, test.cCalled); changed != (d.one != before) {
 				t.Errorf("step %d: changed is %t", i, changed)
 			}
 		}
@@ -47,9 +51,9 @@ func TestAdapt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun, load := time.Now(), 10*time.Second
 		var set []bool
-		stop := adapt(time.NewTicker(interval), func() (time.Duration, bool) { // load for 10 s after the first 10 s
+		stop := adapt(time.NewTicker(interval), func() (usage, bool) { // load for 10 s after the first 10 s
 			now := time.Since(begun)
-			return now/100 + min(max(0, now-load), load)*9/10, true
+			return usage{now/100 + min(max(0, now-load), load)*9/10, 7}, true
 		}, func(one bool) { set = append(set, one) })
 		time.Sleep(3 * load)
 		if stop(); !slices.Equal(set, []bool{true, false, true, false}) {
@@ -61,7 +65,7 @@ func TestAdapt(t *testing.T) {
 
 // TestUnknownUsage changes nothing where the CPU time is not known.
 func TestUnknownUsage(t *testing.T) {
-	adapt(time.NewTicker(time.Hour), func() (time.Duration, bool) { return 0, false }, func(one bool) {
+	adapt(time.NewTicker(time.Hour), func() (usage, bool) { return usage{}, false }, func(one bool) {
 		t.Errorf("one processor: %t", one)
 	})()
 }
