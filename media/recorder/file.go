@@ -19,8 +19,8 @@ const (
 	// syncInterval bounds what a power failure takes from a recording, or the end of the process.
 	syncInterval = 2 * time.Second
 	// bufferSize is how many bytes of a regular file are written at once, and bufferTime how long
-	// they wait while more come in. A system call for each frame would be a third of the CPU time of
-	// a recording.
+	// they wait while more come in. A system call for each frame would be a third of the CPU time
+	// of a recording.
 	bufferSize = 64 << 10
 	bufferTime = 500 * time.Millisecond
 	// fifoTimeout is how long a write to a FIFO waits for its reader.
