@@ -153,8 +153,8 @@ func (s *udpSocket) receiveOne(fd uintptr) syscall.Errno {
 	return errno
 }
 
-// The methods below read like ReadFromAddrPort: those of the embedded net.UDPConn would not see what
-// was received before, and take coalesced datagrams for one.
+// The methods below read like ReadFromAddrPort: those of the embedded net.UDPConn would not see
+// what was received before, and take coalesced datagrams for one.
 
 // ReadFromUDPAddrPort reads a datagram.
 func (s *udpSocket) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
