@@ -144,7 +144,7 @@ func (s *udpSocket) receiveNow(fd uintptr) syscall.Errno {
 	return 0
 }
 
-// receiveOne receives one datagram into buffer. It is called with mu held.
+// receiveOne receives one datagram into buffer. receiveOne is called with mu held.
 func (s *udpSocket) receiveOne(fd uintptr) syscall.Errno {
 	size := uint32(unsafe.Sizeof(s.from))
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&s.buffer[0])), uintptr(len(s.buffer)),
