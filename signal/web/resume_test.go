@@ -76,8 +76,8 @@ func hasGap(t *testing.T, tabs []*webtest.Tab) bool {
 }
 
 // The WebSockets of both pages break forty times during a video call, or PARLEY_CUTS times. The
-// call goes on as it was: by the same connection, without a gap, and what is signaled meanwhile arrives. No line is
-// lost.
+// call goes on as it was: by the same connection, without a gap, and what is signaled meanwhile
+// arrives. No line is lost.
 //
 // A busy machine has gaps of its own. So times with ten interruptions alternate with times without
 // any, in which half as many frames are received, and frames with interruptions must not have gaps
