@@ -31,6 +31,7 @@ type buckets struct {
 	leases jetstream.KeyValue
 	nodes  jetstream.Stream // below leases
 	names  jetstream.KeyValue
+	claims jetstream.Stream // below names
 }
 
 // finalError is an error that does not go away by itself.
@@ -72,7 +73,7 @@ func (n *Node) bind() (*buckets, error) {
 	}
 	names := config(n.opts.Prefix + "_names")
 	names.AllowMsgTTL, names.SubjectDeleteMarkerTTL = true, markerTTL
-	if _, b.names, err = n.bucket(ctx, names); err != nil {
+	if b.claims, b.names, err = n.bucket(ctx, names); err != nil {
 		return nil, err
 	}
 	n.buckets.Store(b)

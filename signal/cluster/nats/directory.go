@@ -1,12 +1,14 @@
 package nats
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,7 +28,7 @@ const (
 	retryPause = 200 * time.Millisecond
 	// confirmPause is the pause of a lookup that waits for a claim of the same node.
 	confirmPause = 10 * time.Millisecond
-	// reassertRate bounds the names per second that all nodes together check at reassertInterval,
+	// reassertRate bounds the names per second that all nodes together check in reassertInterval,
 	// and fastReassertRate those that one node checks after it was out of contact.
 	reassertRate     = 1500
 	fastReassertRate = 5000
@@ -376,8 +378,31 @@ func (n *Node) removeRecord(name cluster.Name, session cluster.SessionID) (found
 	return true, n.purgeOnce(ctx, b, name, current.Revision())
 }
 
-// sharedReassertRate is the part of this node of reassertRate.
-func (n *Node) sharedReassertRate() int { return max(1, reassertRate/(n.peers.count()+1)) }
+// checkBucket makes the node check its names at once if the bucket of names has lost revisions that
+// were there: the NATS servers have lost data. Only run calls it.
+func (n *Node) checkBucket() {
+	b := n.buckets.Load()
+	if b == nil || !n.conn.IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, operationTimeout)
+	defer cancel()
+	info, err := b.claims.Info(ctx)
+	if err != nil {
+		return
+	}
+	if last := info.State.LastSeq; n.lastClaim.Swap(last) > last {
+		n.log.Warn("the NATS servers have lost names, which are claimed again")
+		n.lease.check.Store(true)
+	}
+}
+
+// slowReassertRate is the rate at which this node checks its names within three quarters of
+// reassertInterval, or its part of reassertRate if that is less.
+func (n *Node) slowReassertRate() int {
+	share := max(1, reassertRate/(n.peers.count()+1))
+	return min(share, n.names.Count()/int((reassertInterval*3/4).Seconds())+1)
+}
 
 // reassert checks that the sessions of this node still have their names, and claims those that are
 // missing, at most rate names per second. If a check is running, an urgent one makes that begin
@@ -407,6 +432,10 @@ func (n *Node) reassertName(name cluster.Name) {
 	session := own.Session
 	b := n.buckets.Load()
 	if own == (names.Record{}) || b == nil || !n.hasLease() {
+		return
+	}
+	if revision, ok := n.find(b, name, own); ok {
+		n.names.Confirm(name, session, revision)
 		return
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, operationTimeout)
@@ -439,6 +468,26 @@ func (n *Node) reassertName(name cluster.Name) {
 		return
 	}
 	n.loseName(name, session, r.Session)
+}
+
+// find returns the revision of the key of a name, and false if it was not found with this record.
+// It makes less garbage than a read of the bucket does.
+func (n *Node) find(b *buckets, name cluster.Name, own names.Record) (revision uint64, ok bool) {
+	bucket := b.names.Bucket()
+	request := `{"last_by_subj":"$KV.` + bucket + "." + names.Key(name) + `"}`
+	m, err := n.conn.Request("$JS.API.STREAM.MSG.GET.KV_"+bucket, []byte(request), operationTimeout)
+	if err != nil {
+		return 0, false
+	}
+	// The other fields of the answer have none of these texts, because keys and values are encoded.
+	_, value, _ := bytes.Cut(m.Data, []byte(`"data":"`))
+	_, digits, _ := bytes.Cut(m.Data, []byte(`"seq":`))
+	end := bytes.IndexByte(digits, ',')
+	if end < 0 || !bytes.HasPrefix(value, append(base64.StdEncoding.AppendEncode(nil, own.Value()), '"')) {
+		return 0, false
+	}
+	revision, err = strconv.ParseUint(string(digits[:end]), 10, 64)
+	return revision, err == nil
 }
 
 // writeAgain writes the key of a name that is missing. If another session has held the name

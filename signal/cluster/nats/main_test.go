@@ -20,6 +20,7 @@ import (
 
 	"parley/signal/cluster"
 	"parley/signal/cluster/clustertest"
+	"parley/signal/cluster/nats/names"
 	"parley/signal/cluster/natsserver"
 	"parley/signal/cluster/natstest"
 )
@@ -565,6 +566,72 @@ func TestDataLost(t *testing.T) {
 	eventually(t, "the name is counted as claimed again", func() bool { return value(t, n.metrics.reasserted) >= 1 })
 }
 
+// TestNamesLost loses the names in the bucket only, while the nodes keep their leases: the node
+// finds that revisions are missing, and claims the name again.
+func TestNamesLost(t *testing.T) {
+	t.Parallel()
+	n, other := twoNodes(t)
+	alice := attach(n)
+	alice.mustClaim(t, "alice")
+	n.renewNow.Store(true)
+	n.wakeUp()
+	eventually(t, "the revision of the claim is seen", func() bool { return n.lastClaim.Load() > 0 })
+	config := n.buckets.Load().claims.CachedInfo().Config
+	if err := n.js.DeleteStream(t.Context(), config.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.js.CreateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	n.renewNow.Store(true)
+	n.wakeUp()
+	eventually(t, "alice is found", func() bool {
+		holder, err := other.Lookup(t.Context(), call("alice"))
+		return err == nil && holder == alice.SessionID
+	})
+}
+
+// TestFind finds the record of a key, and no other one.
+func TestFind(t *testing.T) {
+	t.Parallel()
+	n, other := twoNodes(t)
+	c := attach(n)
+	for _, name := range []string{"first", "alice"} {
+		c.mustClaim(t, name)
+	}
+	own, want := n.names.Holder(call("alice"))
+	b := other.buckets.Load()
+	if got, ok := other.find(b, call("alice"), own); !ok || got != want {
+		t.Errorf("revision: got %d, %v, want %d", got, ok, want)
+	}
+	for name, r := range map[string]names.Record{
+		"bob": own, "alice": {Session: cluster.SessionID{Node: n.ID(), Number: own.Session.Number + 1}, Resume: own.Resume},
+	} {
+		if got, ok := other.find(b, call(name), r); ok {
+			t.Errorf("another record of %s: got revision %d, want none", name, got)
+		}
+	}
+	// The revisions of a bucket that is made again begin anew.
+	config := b.claims.CachedInfo().Config
+	if err := n.js.DeleteStream(t.Context(), config.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.js.CreateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	d := attach(other)
+	for _, name := range []string{"second", "alice"} {
+		d.mustClaim(t, name)
+	}
+	if _, got := other.names.Holder(call("alice")); got != want {
+		t.Fatalf("revision in the new bucket: got %d, want %d as in the old one", got, want)
+	}
+	n.reassertName(call("alice"))
+	if m := c.next(t); m.Kind != cluster.Lost {
+		t.Errorf("message to the session whose name another one has now: got %+v, want Lost", m)
+	}
+}
+
 // TestPausedServer stops the NATS server for a while, as a machine that swaps: nothing is lost.
 func TestPausedServer(t *testing.T) {
 	t.Parallel()
@@ -626,14 +693,18 @@ func TestReassertSlowly(t *testing.T) {
 	}
 	n.lease.check.Store(true)
 	eventually(t, "an urgent check", func() bool { return !n.lease.check.Load() && !n.reasserting.Load() })
-	if rate := n.sharedReassertRate(); rate != reassertRate {
-		t.Errorf("rate of a node without others: got %d, want %d", rate, reassertRate)
+	if rate := n.slowReassertRate(); rate != 1 {
+		t.Errorf("rate for 60 names: got %d, want 1", rate)
 	}
 	n.peers.mu.Lock()
-	n.peers.live[cluster.NodeID{1}], n.peers.live[cluster.NodeID{2}] = peer{}, peer{}
+	for i := range byte(255) {
+		for k := range byte(6) {
+			n.peers.live[cluster.NodeID{i, k}] = peer{}
+		}
+	}
 	n.peers.mu.Unlock()
-	if rate := n.sharedReassertRate(); rate != reassertRate/3 {
-		t.Errorf("rate of one of three nodes: got %d, want %d", rate, reassertRate/3)
+	if rate := n.slowReassertRate(); rate != 1 {
+		t.Errorf("rate of one of %d nodes: got %d, want 1", 6*255, rate)
 	}
 }
 

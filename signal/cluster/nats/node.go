@@ -107,6 +107,7 @@ type Node struct {
 	peers       peers
 	names       *names.Names
 	reasserting atomic.Bool
+	lastClaim   atomic.Uint64 // the latest revision in the bucket of names, at the last heartbeat
 	links       *links.Links
 
 	startOnce, closeOnce sync.Once
@@ -405,6 +406,7 @@ func (n *Node) run() {
 				n.reportTrouble(err)
 				nextHeartbeat = now.Add(min(heartbeat, 500*time.Millisecond))
 			}
+			n.checkBucket()
 		}
 		if n.hasLease() {
 			n.pollNodes()
@@ -413,7 +415,7 @@ func (n *Node) run() {
 				n.reassert(fastReassertRate, true)
 			case now.After(nextReassert):
 				nextReassert = now.Add(jitter(reassertInterval))
-				n.reassert(n.sharedReassertRate(), false)
+				n.reassert(n.slowReassertRate(), false)
 			}
 		}
 		if now.After(nextSweep) {

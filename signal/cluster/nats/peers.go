@@ -16,9 +16,10 @@ import (
 	"parley/signal/cluster"
 )
 
-// reassertInterval is how often a node checks that it still has its names: the NATS servers may
-// have lost data.
-const reassertInterval = time.Minute
+// reassertInterval is how often a node checks that it still has its names, one after the other: the
+// NATS servers may have lost data that checkBucket does not miss. Each check leaves garbage, and a
+// shorter interval would be paid for with memory.
+const reassertInterval = 15 * time.Minute
 
 // jitter returns d, changed by a fifth at random.
 func jitter(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5) }

@@ -55,6 +55,13 @@ func (n *Names) Busy() bool {
 	return false
 }
 
+// Count returns the number of names that sessions of this node hold or claim.
+func (n *Names) Count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.entries)
+}
+
 // Held returns the names that sessions of this node hold.
 func (n *Names) Held() []cluster.Name {
 	n.mu.Lock()
