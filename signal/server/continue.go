@@ -254,10 +254,10 @@ func (s *session) resend(w *wsconn.Batch, name string, c *call, messages []clust
 	if c.leaving {
 		s.closeCall(name, c)
 	}
-	queued := make([]queuedMessage, len(messages))
+	queued := make([]cluster.Outgoing, len(messages))
 	for i, m := range messages {
 		m.Call, m.PeerCall = c.number, c.peerNumber
-		queued[i] = queuedMessage{c.peer, m}
+		queued[i] = cluster.Outgoing{To: c.peer, Message: m}
 	}
 	s.postAll(w, queued)
 }

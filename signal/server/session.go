@@ -118,9 +118,8 @@ type session struct {
 	// client's doing. What it sends to them it has sent before it could know, and is dropped
 	// without an error.
 	recentlyEnded []string
-	sending       bool            // a goroutine is sending messages of this session
-	outgoing      []queuedMessage // the messages that it has to send next
-	probe         *probe          // nil unless another session claims the name
+	outbox        cluster.Outbox
+	probe         *probe // nil unless another session claims the name
 	// watches are the names that the client watches; nil if there are none.
 	watches map[string]*watch
 	// probeResult gets whether the holder of the claimed name is connected. probeResult is set
@@ -157,12 +156,6 @@ type call struct {
 	peerReceived uint64            // number of the last message that the peer had when it rejoined
 	continues    cluster.SessionID // the session that the peer knows; zero: this one
 	askedPeer    cluster.SessionID // the latest session that was asked for the call
-}
-
-// queuedMessage is a message on its way to another session.
-type queuedMessage struct {
-	to cluster.SessionID
-	m  cluster.Message
 }
 
 // probe is the question whether the client of a session is connected.
@@ -275,47 +268,31 @@ func (s *session) resumed(w *wsconn.Batch) {
 // while the message is sent.
 func (s *session) post(w *wsconn.Batch, to cluster.SessionID, m cluster.Message) {
 	m.From, m.FromName, m.Ends = s.id, s.name, s.resumable == nil
-	if s.sending {
-		m.Payload = slices.Clone(m.Payload)
-		s.outgoing = append(s.outgoing, queuedMessage{to, m})
-		return
-	}
-	s.sending = true
-	for {
-		s.mu.Unlock()
-		s.hub.server.node.Send(to, m, w)
-		s.mu.Lock()
-		if len(s.outgoing) == 0 {
-			break
-		}
-		to, m = s.outgoing[0].to, s.outgoing[0].m
-		s.outgoing = s.outgoing[1:]
-	}
-	s.sending, s.outgoing = false, nil
+	s.outbox.Send(&s.mu, s.hub.server.node, to, &m, w)
 	s.detachIfDone()
 }
 
 // postAll sends messages that are not changed any more, one after the other, after all that were
 // posted before. mu is held, but not while a message is sent.
-func (s *session) postAll(w *wsconn.Batch, messages []queuedMessage) {
+func (s *session) postAll(w *wsconn.Batch, messages []cluster.Outgoing) {
 	if len(messages) == 0 {
 		return
 	}
 	first, rest := messages[0], messages[1:]
-	if s.sending {
+	if s.outbox.Sending() {
 		first, rest = messages[len(messages)-1], messages[:len(messages)-1]
 	}
-	for _, q := range rest {
-		q.m.From, q.m.FromName, q.m.Ends = s.id, s.name, s.resumable == nil
-		s.outgoing = append(s.outgoing, q)
+	for _, m := range rest {
+		m.From, m.FromName, m.Ends = s.id, s.name, s.resumable == nil
+		s.outbox.Queue(m)
 	}
-	s.post(w, first.to, first.m)
+	s.post(w, first.To, first.Message)
 }
 
 // detachIfDone leaves the router when the session has ended and its last message is sent, unless
 // another session may continue it: until the end of the node its peers get no Gone of the router.
 func (s *session) detachIfDone() {
-	if s.state == sessionEnded && !s.sending && !s.moved && !s.moving {
+	if s.state == sessionEnded && !s.outbox.Sending() && !s.moved && !s.moving {
 		s.hub.server.node.Detach(s.id)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,16 +47,9 @@ type session struct {
 	complete   bool     // the peer has no more
 	changed    chan struct{}
 
-	sending  bool // a goroutine is sending messages of this session
-	outgoing []queuedMessage
+	outbox cluster.Outbox
 
 	candidateBucket, offerBucket, otherBucket ratelimit.Bucket
-}
-
-// queuedMessage is a message on its way to another session.
-type queuedMessage struct {
-	to cluster.SessionID
-	m  cluster.Message
 }
 
 // callNumber is the number of the only call of a session.
@@ -158,23 +150,7 @@ func (s *session) renew(c credentials) {
 // the message is sent.
 func (s *session) post(to cluster.SessionID, m cluster.Message) {
 	m.From, m.FromName, m.Ends = s.id, s.name, true
-	if s.sending {
-		m.Payload = slices.Clone(m.Payload)
-		s.outgoing = append(s.outgoing, queuedMessage{to, m})
-		return
-	}
-	s.sending = true
-	for {
-		s.mu.Unlock()
-		s.gateway.node.Send(to, m, nil)
-		s.mu.Lock()
-		if len(s.outgoing) == 0 {
-			break
-		}
-		to, m = s.outgoing[0].to, s.outgoing[0].m
-		s.outgoing = s.outgoing[1:]
-	}
-	s.sending, s.outgoing = false, nil
+	s.outbox.Send(&s.mu, s.gateway.node, to, &m, nil)
 	s.detachIfDone()
 }
 
@@ -189,7 +165,7 @@ func (s *session) send(kind cluster.Kind, payload any) {
 
 // detachIfDone leaves the router when the session has ended and its last message is sent.
 func (s *session) detachIfDone() {
-	if s.ended != nil && !s.sending {
+	if s.ended != nil && !s.outbox.Sending() {
 		s.gateway.node.Detach(s.id)
 	}
 }
