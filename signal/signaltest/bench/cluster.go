@@ -37,7 +37,7 @@ type figures struct {
 	within       [2]comparison // of clients that cannot resume, and of clients that can
 	across       [2]latencies
 	again        [2][]time.Duration
-	memory       [2]float64 // KiB per connection
+	memory       [2][]footprint
 	logins       [2]float64 // per second
 	idle         [2]int     // names
 	called       [2]int     // of these, users that answered a call
@@ -63,6 +63,18 @@ type bench struct {
 	cluster *deployment.Deployment
 	// embedded is a cluster of one node with a NATS server in its process.
 	embedded *deployment.Deployment
+
+	dir, parley, natsServer string // see build
+}
+
+// build builds the programs in dir.
+func (b *bench) build(dir string) (err error) {
+	note("building")
+	b.dir = dir
+	if b.parley, err = build(dir, "parley", ""); err == nil {
+		b.natsServer, err = deployment.BuildNATSServer(dir)
+	}
+	return err
 }
 
 // runCluster measures a cluster beside a single server. It returns an error if a goal is missed.
@@ -77,19 +89,13 @@ func runCluster(p plan) error {
 	if err != nil {
 		return err
 	}
-	note("building")
-	parley, err := build(dir, "parley", "")
-	if err != nil {
-		return err
-	}
-	natsServer, err := deployment.BuildNATSServer(dir)
-	if err != nil {
-		return err
-	}
 	b := &bench{plan: p, busy: string(bytes.Fields(busy)[0])}
+	if err := b.build(dir); err != nil {
+		return err
+	}
 	ctx := context.Background()
 	for i, d := range []**deployment.Deployment{&b.single, &b.cluster, &b.embedded} {
-		o := deployment.Options{Dir: fmt.Sprintf("%s/%d", dir, i), Parley: parley, NATSServer: natsServer, Nodes: 1, Args: []string{"--limits", "off"}}
+		o := deployment.Options{Dir: fmt.Sprintf("%s/%d", dir, i), Parley: b.parley, NATSServer: b.natsServer, Nodes: 1, Args: []string{"--limits", "off"}}
 		switch i {
 		case 1:
 			o.Nodes, o.NATS, o.Balancer = nodes, 3, true
@@ -112,6 +118,7 @@ func runCluster(p plan) error {
 		{"messages within a node", b.measureWithin},
 		{"messages across nodes", b.measureAcross},
 		{"ends of a node", b.measureAgain},
+		{"memory of idle connections", b.measureMemory},
 	} {
 		note("%s", step.what)
 		if err := step.measure(ctx); err != nil {
@@ -340,10 +347,6 @@ func (b *bench) natsMessages(ctx context.Context) (sum float64, err error) {
 }
 
 func (b *bench) idle(ctx context.Context, index int, d *deployment.Deployment) error {
-	before, err := use(processes(d)...)
-	if err != nil {
-		return err
-	}
 	natsBefore, err := use(b.natsProcesses()...)
 	if err != nil {
 		return err
@@ -369,12 +372,6 @@ func (b *bench) idle(ctx context.Context, index int, d *deployment.Deployment) e
 	}
 	count := len(d.Nodes) * b.plan.idle
 	b.f.idle[index], b.f.logins[index] = count, float64(count)/time.Since(began).Seconds()
-	time.Sleep(3 * time.Second) // as a user would, who looks at it a moment later
-	after, err := use(processes(d)...)
-	if err != nil {
-		return err
-	}
-	b.f.memory[index] = (after.memory - before.memory) / float64(count)
 	if b.f.called[index], err = callIdle(d, b.plan.idle); err != nil || index == 0 {
 		return err
 	}
@@ -421,8 +418,7 @@ func callIdle(d *deployment.Deployment, perNode int) (answered int, err error) {
 	return int(total.Load()), err
 }
 
-// measureRest measures what idle names cost the nodes and the NATS servers: for a minute and a
-// quarter, because a node looks every minute whether it still has its names.
+// measureRest measures what idle names cost the nodes and the NATS servers.
 func (b *bench) measureRest(ctx context.Context) error {
 	began := time.Now()
 	before, err := b.natsMessages(ctx)
@@ -606,7 +602,6 @@ type row struct {
 // report prints the table and returns an error if a goal is missed.
 func (b *bench) report() error {
 	f := &b.f
-	more := f.memory[1] - f.memory[0]
 	again, latency := quantile(f.again[1], 50), f.across[1]
 	whole := f.called[1]*answerEvery >= f.idle[1] && latency.received == latency.sent
 	rows := []row{
@@ -616,8 +611,6 @@ func (b *bench) report() error {
 			fmt.Sprintf("< %.0f", ms(goalAcross)), fmt.Sprintf("%.2f", ms(latency.p99)), latency.p99 >= goalAcross},
 		{"from kill -9 until a user can be called again: median (s)", fmt.Sprintf("%.2f", quantile(f.again[0], 50).Seconds()), fmt.Sprintf("%.2f", again.Seconds()),
 			fmt.Sprintf("< %.0f", goalAgain.Seconds()), fmt.Sprintf("%.2f", again.Seconds()), again >= goalAgain},
-		{"memory per idle connection (KiB)", fmt.Sprintf("%.2f", f.memory[0]), fmt.Sprintf("%.2f", f.memory[1]),
-			fmt.Sprintf("≤ %.1f more", goalMemory), fmt.Sprintf("%.2f more", more), more > goalMemory},
 		{"idle names", fmt.Sprint(f.idle[0]), fmt.Sprint(f.idle[1]), "30000, all reached", fmt.Sprintf("%d; %d of %d called from another node answered", f.storedNames-nodes, f.called[1], f.idle[1]/answerEvery),
 			f.idle[1] < 30000 || !whole},
 		{"logins per second", fmt.Sprintf("%.0f", f.logins[0]), fmt.Sprintf("%.0f", f.logins[1]), "", "", false},
@@ -636,7 +629,14 @@ func (b *bench) report() error {
 		{"CPU of a NATS server, all names idle", "", fmt.Sprintf("%.2f", f.rest.nats), "", "", false},
 	}
 	fmt.Printf("%s, %d cores, %s, load average %s before; %d pairs, %d in flight, %d rounds; %d idle connections per node\n\n", time.Now().Format(time.DateOnly), runtime.NumCPU(), runtime.Version(), b.busy, b.pairs, b.inFlight, b.rounds, b.plan.idle)
-	fmt.Printf("| %d nodes, 3 NATS servers | single | cluster | goal | got | |\n|---|---:|---:|---|---|---|\n", nodes)
+	fmt.Print(tableHead)
+	return printRows(slices.Concat(rows, f.memoryRows()))
+}
+
+const tableHead = "| 3 nodes, 3 NATS servers | single | cluster | goal | got | |\n|---|---:|---:|---|---|---|\n"
+
+// printRows prints the rows of a table and returns an error if a goal is missed.
+func printRows(rows []row) error {
 	missed := 0
 	for _, r := range rows {
 		mark := ""

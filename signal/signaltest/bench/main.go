@@ -5,8 +5,8 @@
 //	go run ./signal/signaltest/bench
 //
 // With -cluster it measures a cluster of three nodes beside a single server, and fails if a goal is
-// missed. With -names 1000000 it claims that many names and prints what the NATS servers need for
-// them.
+// missed. With -memory it measures only their memory. With -names 1000000 it claims that many names
+// and prints what the NATS servers need for them.
 //
 // Load: 50 pairs in a call; each keeps 8 candidates of 250 bytes in flight, sends the next when one
 // has come back from the partner (closed loop), and writes each by itself. CPU time is that of the
@@ -59,7 +59,7 @@ func main() {
 		return
 	}
 	var p plan
-	var cluster bool
+	var cluster, memory bool
 	var names int
 	flag.IntVar(&p.pairs, "pairs", 50, "pairs in a call")
 	flag.IntVar(&p.inFlight, "in-flight", 8, "candidates in flight per pair")
@@ -67,6 +67,7 @@ func main() {
 	flag.DurationVar(&p.span, "span", 5*time.Second, "time of load per round")
 	flag.IntVar(&p.rounds, "rounds", 5, "rounds; the table has the medians")
 	flag.BoolVar(&cluster, "cluster", false, "measure a cluster beside a single server; -idle 10000 and -rounds 5 are those of its goals")
+	flag.BoolVar(&memory, "memory", false, "measure only the memory of idle connections, at as many single servers and nodes of a cluster as there are rounds")
 	flag.DurationVar(&p.restFor, "rest", 70*time.Second, "with -cluster, time in which idle names are observed")
 	flag.IntVar(&names, "names", 0, "claim this number of names at three nodes, without connections, and print what the NATS servers need")
 	flag.Parse()
@@ -75,6 +76,8 @@ func main() {
 	switch {
 	case names > 0:
 		measure = func(p plan) error { return runNames(names, p.restFor) }
+	case memory:
+		measure = runMemory
 	case cluster:
 		measure = runCluster
 	}

@@ -215,6 +215,15 @@ func (n *Node) Metric(ctx context.Context, name string) (sum float64, err error)
 	return sum, nil
 }
 
+// CollectGarbage makes the node collect its garbage.
+func (n *Node) CollectGarbage(ctx context.Context) error {
+	status, _, err := get(ctx, n.Admin+"/debug/pprof/heap?gc=1")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("garbage collection of %s: status %d", n.Name, status)
+	}
+	return err
+}
+
 // Value reads the JSON document at a path of the monitor, such as /varz.
 func (s *NATSServer) Value(ctx context.Context, path string, into any) error {
 	status, text, err := get(ctx, s.Monitor+path)
