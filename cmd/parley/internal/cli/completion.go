@@ -31,6 +31,18 @@ const powerShellCompletion = `Register-ArgumentCompleter -Native -CommandName pa
 }
 `
 
+// bashCompletion replaces the library's script, which evaluates the line that is completed, with
+// the commands in it, and which needs the package bash-completion.
+const bashCompletion = `_parley() {
+    local cur=${COMP_WORDS[COMP_CWORD]} line names=''
+    local -a words=("${COMP_WORDS[@]:1:COMP_CWORD-1}")
+    [[ $cur != -* ]] || words+=("$cur")
+    while IFS= read -r line; do names+="${line%%:*} "; done < <(parley "${words[@]}" --generate-shell-completion 2>/dev/null)
+    COMPREPLY=($(compgen -W "$names" -- "$cur"))
+}
+complete -o bashdefault -o default -F _parley parley
+`
+
 // setCompletion makes the library's command of completion one with the shell as its operand, so
 // that it has the same --help as other commands.
 func setCompletion(std stdio.Streams, c *cli.Command) {
@@ -55,7 +67,11 @@ func setCompletion(std stdio.Streams, c *cli.Command) {
 		if i < 0 {
 			return exit.Usagef("invalid shell %q: want %s", sanitize.Text(shell), strings.Join(shells, ", "))
 		}
-		if shell == "pwsh" {
+		switch shell {
+		case "bash":
+			_, err := io.WriteString(std.Out, bashCompletion)
+			return err
+		case "pwsh":
 			_, err := io.WriteString(std.Out, powerShellCompletion)
 			return err
 		}
