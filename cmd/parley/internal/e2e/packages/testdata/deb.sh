@@ -20,11 +20,13 @@ case $(parley version) in "parley v1.0.0 ("*) ;; *) fail "after $version: $(parl
 grep -q '# kept' /etc/parley/serve.env || fail "the upgrade replaced the configuration"
 [ "$(state parley-serve MainPID)" != "$pid" ] && until_true parley doctor --health http://127.0.0.1:9091 || fail "the upgrade did not restart the server"
 
-# A removal stops and disables it, and a purge leaves nothing.
+# A removal stops and disables it, and a purge leaves nothing but recordings.
 apt-get remove -y -q parley >/dev/null
 ! systemctl is-active -q parley-serve.service parley-serve.socket || fail "a removed service runs"
 [ ! -e /usr/bin/parley ] || fail "the binary is left"
 [ -f /etc/parley/serve.env ] || fail "the removal took the configuration"
+echo PARLEY_VIDEO=test >/etc/parley/answer-bob.env
+touch /var/lib/private/parley/bob/kept.webm
 apt-get purge -y -q parley >/dev/null
-left=$(find / -xdev -path /out -prune -o -path /proc -prune -o -path /var/log -prune -o -path /var/lib/private -prune -o -iname '*parley*' -print)
-[ -z "$(echo "$left" | grep -v '^/var/\(cache\|lib\)/\(private/\)\?parley$\|^/var/cache/private\|^$')" ] || fail "left: $left"
+left=$(find / -xdev \( -path /out -o -path /proc -o -path /var/log \) -prune -o -iname '*parley*' -printf '%p ' -o -name kept.webm -printf '%p ')
+[ "$left" = "/var/lib/private/parley /var/lib/private/parley/bob/kept.webm /var/lib/parley " ] || fail "left: $left"
