@@ -3,7 +3,7 @@
 # make cluster  runs three servers as one behind a load balancer
 # make test   installs what the tests need, checks and tests everything
 # make quick  tests everything that needs Go only
-.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop whip-servers reports lab codecs attacks cuts cluster-calls cluster-faults bench-signal bench-cluster bench-calls bench-audio bench-channels bench-growth bench-setup bench-data bench-media bench-tab sctp-tests dtls-tests clean
+.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop whip-servers reports lab codecs attacks cuts cluster-calls cluster-faults bench-signal bench-cluster bench-calls bench-audio bench-channels bench-growth bench-setup bench-data bench-media bench-profile bench-plots bench-tab sctp-tests dtls-tests clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -87,6 +87,7 @@ check:
 	CGO_ENABLED=1 go test ./media/device/...
 	cd peer/third_party/sctp && go test -race ./...
 	cd peer/third_party/dtls && go test -race .
+	go -C packaging/plots run . -check ../../cmd/parley/docs/performance.md ../../cmd/parley/docs/capacity.md
 	go tool gotestsum --format pkgname-and-test-fails --rerun-fails=2 --rerun-fails-max-failures=3 --packages="./signal/web ./cmd/parley ./peer ./cmd/parley/internal/e2e/... ./..." -- -race -timeout 40m -tags "$(TAGS)"
 
 # Archives, packages, checksums and SBOM of the commit in out/release, without a network once the tools are there. Nothing
@@ -210,7 +211,7 @@ bench-cluster: deps
 # way, as Markdown tables.
 bench-media: deps
 	@[ -e /usr/bin/python3 ] && /usr/bin/python3 -c 'import aiortc' 2>/dev/null || $(call install,python3-aiortc)
-	go test -tags "vpx bench" -count=1 -run 'TestBenchMedia|TestBenchVideo|TestBenchLatency' -v ./cmd/parley/internal/e2e/bench | grep '^|\|FAIL'
+	go test -tags "vpx bench" -count=1 -run 'TestBenchMedia|TestBenchVideo|TestBenchLatency' -v ./cmd/parley/internal/e2e/bench | grep '^|\|^<!--\|FAIL'
 
 # Call set-up between two processes beside libwebrtc's, and the first decoded frame of 1280x720 in Chromium, as
 # Markdown tables.
@@ -222,8 +223,18 @@ bench-setup: deps
 # How fast bytes go over emulated networks beside libwebrtc and libdatachannel, and
 # beside a TCP connection, as a Markdown table. Root, or user namespaces.
 bench-data: build deps
+	@command -v openssl >/dev/null && command -v iperf3 >/dev/null || $(call install,openssl iperf3)
 	npm install --prefix peer/peertest/bulk --no-audit --no-fund --no-save --no-package-lock --silent
 	go run ./peer/peertest/bulk -parley ./parley
+
+# The three largest costs of each end of calls with data and video, from CPU profiles in out/profiles.
+bench-profile: deps
+	go run ./peer/peertest/bulk -profile out/profiles -span 10s
+	PARLEY_PROFILES=$(CURDIR)/out/profiles go test -tags "vpx bench" -count=1 -run TestProfileVideo -v ./cmd/parley/internal/e2e/bench | grep '^|\|FAIL'
+
+# The figures of the topics performance and capacity, drawn from their tables.
+bench-plots:
+	go -C packaging/plots run . ../../cmd/parley/docs/performance.md ../../cmd/parley/docs/capacity.md
 
 # The tests of pion/sctp against the changed copy in peer/third_party.
 sctp-tests:

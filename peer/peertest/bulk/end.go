@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"parley/peer"
 	"parley/peer/datachannel"
+	"parley/peer/peertest/costs"
 	"parley/peer/peertest/ends"
 )
 
@@ -17,6 +19,8 @@ import (
 type parleyEnd struct {
 	*ends.End
 	channels int
+	profile  string       // the beginning of the name of a CPU profile, "" for none
+	stop     func() error // ends the profile; may be nil
 
 	mu    sync.Mutex // guards the following
 	open  []*datachannel.Channel
@@ -26,14 +30,28 @@ type parleyEnd struct {
 }
 
 // runParleyEnd carries out the lines of stdin.
-func runParleyEnd() error {
-	e := &parleyEnd{End: ends.NewEnd(os.Stdout), bytes: map[*datachannel.Channel]int64{}}
+func runParleyEnd(profile string) error {
+	e := &parleyEnd{End: ends.NewEnd(os.Stdout), profile: profile, bytes: map[*datachannel.Channel]int64{}}
 	e.Configure, e.Send = e.configure, e.send
-	return e.Run(os.Stdin)
+	err := e.Run(os.Stdin)
+	if e.stop != nil {
+		err = errors.Join(err, e.stop())
+	}
+	return err
 }
 
 func (e *parleyEnd) configure(m ends.Message) peer.Config {
 	e.channels = max(1, m.Channels)
+	if e.profile != "" {
+		end := "receiver"
+		if m.Offers {
+			end = "sender"
+		}
+		var err error
+		if e.stop, err = costs.Start(e.profile + "-" + end + ".pprof"); err != nil {
+			fmt.Fprintln(os.Stderr, "bulk:", err)
+		}
+	}
 	var options []datachannel.Options
 	for i := range e.channels {
 		if m.Offers {

@@ -68,6 +68,7 @@ type options struct {
 	rounds        int
 	span          time.Duration
 	only, network string
+	profile       string
 }
 
 func main() {
@@ -78,12 +79,13 @@ func main() {
 	flag.DurationVar(&o.span, "span", 5*time.Second, "`TIME` of each measurement")
 	flag.StringVar(&o.only, "only", "", "only who has `TEXT` in its name")
 	flag.StringVar(&o.network, "network", "", "only the network of the name `TEXT`, or those whose names contain it; also \"500 channels\", \"growth of channels\" and \"limits\"")
+	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of parley alone to the `FOLDER`, and print its largest costs")
 	end := flag.Bool("end", false, "be one end of a call, driven by stdin")
 	flag.Parse()
 	var again bool
 	var err error
 	if *end {
-		again, err = true, runParleyEnd()
+		again, err = true, runParleyEnd(o.profile)
 	} else {
 		again, err = inNamespace(os.Args[1:], os.Stdout)
 	}
@@ -132,13 +134,21 @@ func isNetwork(name string) bool {
 }
 
 func run(o options) error {
-	fmt.Println("| | network | Mbit/s | added delay, ms | CPU s/GB, sender | receiver | TCP CUBIC, Mbit/s |\n|---|---|---:|---:|---:|---:|---:|")
+	if o.profile != "" {
+		return o.profileEnds()
+	}
+	const header = "| | network | Mbit/s | added delay, ms | CPU s/GB, sender | receiver | TCP CUBIC, Mbit/s |\n|---|---|---:|---:|---:|---:|---:|"
+	var ratios string
+	fmt.Println("<!-- bench-data -->\n" + header)
 	for _, n := range networks() {
 		if o.network == n.name || strings.Contains(n.name, o.network) && !isNetwork(o.network) {
-			if err := o.compare(n); err != nil {
+			if err := o.compare(n, &ratios); err != nil {
 				return fmt.Errorf("%s: %w", n.name, err)
 			}
 		}
+	}
+	if ratios != "" {
+		fmt.Printf("<!-- end of bench-data -->\n\n%s\n%s", header, ratios)
 	}
 	if err := o.compareChannels(); err != nil {
 		return err
@@ -161,7 +171,7 @@ func (o options) growChannels() error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("\n| channels of parley, 1 KiB messages in turn | Mbit/s | least of a channel, KB | most | CPU s/GB, sender | receiver | of one channel |\n|---:|---:|---:|---:|---:|---:|---:|")
+	fmt.Println("\n<!-- bench-channels -->\n| channels of parley, 1 KiB messages in turn | Mbit/s | least of a channel, KB | most | CPU s/GB, sender | receiver | of one channel |\n|---:|---:|---:|---:|---:|---:|---:|")
 	var first float64
 	for _, n := range []int{1, 10, 100, 1000, 5000} {
 		var all []result
@@ -236,8 +246,8 @@ func median(all []result) result {
 }
 
 // compare measures all over one network, in turn, so that other load of the machine affects all
-// alike.
-func (o options) compare(n network) error {
+// alike. It adds lines to a table of ratios.
+func (o options) compare(n network, ratios *string) error {
 	size := int64(64 << 20) // bytes of a file; what pipe has carried, so that it takes as long
 	one := load{channels: 1, size: messageSize, duration: o.span}
 	kinds := []struct {
@@ -289,7 +299,7 @@ func (o options) compare(n network) error {
 			if n.config.Rate > 0 {
 				delay = fmt.Sprintf("%.2f", m.queue.Seconds()/other.queue.Seconds())
 			}
-			fmt.Printf("| %s / %s | %s | %.2f | %s | %.2f | %.2f | |\n", kinds[0].name, k.name, n.name, m.rate()/other.rate(),
+			*ratios += fmt.Sprintf("| %s / %s | %s | %.2f | %s | %.2f | %.2f | |\n", kinds[0].name, k.name, n.name, m.rate()/other.rate(),
 				delay, m.cost(sender)/other.cost(sender), m.cost(receiver)/other.cost(receiver))
 		}
 	}

@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"parley/cmd/parley/internal/e2e/e2etest"
+	"parley/peer/peertest/costs"
 )
 
 // What one stream of 640x480 at 30 frames a second costs, beside what the same work costs ffmpeg
@@ -34,6 +36,7 @@ type streamBench struct {
 	dir, server string
 	film, raw   string // the same, as VP8 and as raw video
 	count       int
+	profiled    string // the command of parley that writes a CPU profile, "" for none
 }
 
 func newBench(t *testing.T) *streamBench {
@@ -54,7 +57,11 @@ type work func(b *streamBench) *e2etest.Process
 
 // parley runs the build with all encoders.
 func (b *streamBench) parley(args ...string) *e2etest.Process {
-	return e2etest.Builds[len(e2etest.Builds)-1].Start(b.t, os.Environ(), append(args, "--server", b.server)...)
+	args = append(args, "--server", b.server)
+	if b.profiled == args[0] {
+		return e2etest.Launch(b.t, exec.Command(profiledProgram, args...), args)
+	}
+	return e2etest.Builds[len(e2etest.Builds)-1].Start(b.t, os.Environ(), args...)
 }
 
 // sends measures a caller.
@@ -212,13 +219,7 @@ const videoRate = 2_500_000
 // and record it.
 func TestBenchVideo(t *testing.T) {
 	b := newBench(t)
-	b.film = filepath.Join(b.dir, "video.ivf")
-	rate := strconv.Itoa(videoRate)
-	if said, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30:duration=8,noise=alls=20:allf=t",
-		"-pix_fmt", "yuv420p", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-g", "120",
-		"-b:v", rate, "-minrate", rate, "-maxrate", rate, b.film).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
-	}
+	b.makeVideo()
 	example := filepath.Join(b.dir, "pion")
 	if said, err := exec.Command("go", "build", "-o", example, "./testdata/pion").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
@@ -232,7 +233,7 @@ func TestBenchVideo(t *testing.T) {
 		{"received and recorded", takes("--record", "DIR/%n.webm"), ffmpegTakes("-c", "copy", "DIR/x.webm"),
 			aiortcCalls("take", []string{"FILM", "copy"}, []string{"DIR/x.mp4"}), pionCalls(example, "take")},
 	}
-	fmt.Println("| 2.5 Mbit/s of VP8, % of one core | parley | ffmpeg | aiortc | Pion's example | parley / ffmpeg |\n|---|---:|---:|---:|---:|---:|")
+	fmt.Println("<!-- bench-media -->\n| 2.5 Mbit/s of VP8, % of one core | parley | ffmpeg | aiortc | Pion's example | parley / ffmpeg |\n|---|---:|---:|---:|---:|---:|")
 	var sums [4]float64
 	for _, r := range rows {
 		line := "| " + r.what
@@ -258,6 +259,17 @@ func TestBenchVideo(t *testing.T) {
 			b.t = t
 			b.manyVideoCalls(n)
 		})
+	}
+}
+
+// makeVideo makes the film a video of 1280x720 with videoRate.
+func (b *streamBench) makeVideo() {
+	b.film = filepath.Join(b.dir, "video.ivf")
+	rate := strconv.Itoa(videoRate)
+	if said, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30:duration=8,noise=alls=20:allf=t",
+		"-pix_fmt", "yuv420p", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-g", "120",
+		"-b:v", rate, "-minrate", rate, "-maxrate", rate, b.film).CombinedOutput(); err != nil {
+		b.t.Fatalf("%v: %s", err, said)
 	}
 }
 
@@ -288,6 +300,40 @@ func (b *streamBench) manyVideoCalls(n int) {
 	share := 100 * (now.CPU - before.CPU).Seconds() / seconds
 	rate := float64(recorded()-bytes) * 8 / seconds
 	fmt.Printf("| %d | %.0f | %.1f | %.0f | %d |\n", n, share, share/float64(n), 100*rate/(videoRate*float64(n)), now.Memory>>20)
+}
+
+// TestProfileVideo prints the three largest costs of the two ends of TestBenchVideo. With
+// PARLEY_PROFILES, a folder, it keeps the profiles.
+func TestProfileVideo(t *testing.T) {
+	b := newBench(t)
+	b.makeVideo()
+	folder := cmp.Or(os.Getenv("PARLEY_PROFILES"), b.dir)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	line := "| video of 2.5 Mbit/s"
+	for _, r := range []struct {
+		command, end string
+		run          work
+	}{
+		{"call", "sender", sends("--video", "FILM", "--video-bitrate", "2500000")},
+		{"answer", "receiver", takes("--record", "DIR/%n.webm")},
+	} {
+		t.Run(r.end, func(t *testing.T) {
+			path := filepath.Join(folder, "video-"+r.end+".pprof")
+			t.Setenv(profileVariable, path)
+			b.t, b.profiled = t, r.command
+			p := r.run(b)
+			time.Sleep(benchSettle + benchTime)
+			e2etest.Interrupt(t, p)
+			all, err := costs.Read(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			line += " | – | " + costs.Largest(all, 3)
+		})
+	}
+	fmt.Println(line + " |")
 }
 
 // pionCalls measures one of two ends by Pion's examples: send or take.
