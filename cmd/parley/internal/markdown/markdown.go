@@ -133,10 +133,10 @@ func rows(lines []string) (rows [][]string) {
 type Span struct {
 	Text string
 	Bold bool   // code, bold text, or an address
-	Link string // where a link goes; its text may have markup
+	Link string // where a link goes, or an image is; its text may have markup
 }
 
-var markup = regexp.MustCompile("(?s)`([^`]+)`|\\[([^\\]]+)\\]\\(([^)]+)\\)|\\*\\*([^*]+)\\*\\*|<(https?://[^>]+)>")
+var markup = regexp.MustCompile("(?s)`([^`]+)`|!?\\[([^\\]]+)\\]\\(([^)]+)\\)|\\*\\*([^*]+)\\*\\*|<(https?://[^>]+)>")
 
 // Inline returns the spans of a text.
 func Inline(text string) (spans []Span) {

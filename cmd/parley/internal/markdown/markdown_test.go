@@ -18,6 +18,8 @@ to a topic](topic.md) and
 
 ## Section
 
+![Figure: an image](images/a.svg)
+
 * the first entry of a list,
   which goes on
 2. another
@@ -39,6 +41,7 @@ func TestParse(t *testing.T) {
 		{Kind: Heading, Level: 1, Lines: []string{"Topic: a test"}},
 		{Kind: Paragraph, Lines: []string{"A paragraph with `code`, a [link", "to a topic](topic.md) and", "**bold** text."}},
 		{Kind: Heading, Level: 2, Lines: []string{"Section"}},
+		{Kind: Paragraph, Lines: []string{"![Figure: an image](images/a.svg)"}},
 		{Kind: Entry, Mark: "*", Lines: []string{"the first entry of a list,", "which goes on"}},
 		{Kind: Entry, Mark: "2.", Lines: []string{"another"}},
 		{Kind: Example, Lines: []string{"example --flag   VALUE", "", "    indented"}},
@@ -68,6 +71,8 @@ func TestTerminal(t *testing.T) {
    text.
 
 Section
+
+   Figure: an image
 
    * the first entry of a list,
      which goes on
