@@ -145,6 +145,7 @@ func TestPartitionOfTwo(t *testing.T) {
 		}
 	}
 	for _, n := range []*Node{cut, alsoCut, third} {
+		eventually(t, "the node is ready", func() bool { return n.Ready() == nil }) // carol's node may not be connected yet
 		eventually(t, "carol is found", func() bool {
 			holder, err := n.Lookup(t.Context(), call("carol"))
 			return err == nil && holder == carol.SessionID
