@@ -14,10 +14,10 @@ type outbound struct {
 	turn chan struct{} // holds a token while nobody writes or flushes
 	low  chan struct{} // holds a token after the queue fell to the threshold
 
-	mu    sync.Mutex                // guards the following
-	total uint64                    // bytes queued ever
-	count int                       // messages queued ever
-	ends  [maxQueuedMessages]uint64 // total after each of the latest messages, a ring
+	mu    sync.Mutex                 // guards the following
+	total uint64                     // bytes queued ever
+	count int                        // messages queued ever
+	ends  *[maxQueuedMessages]uint64 // total after each of the latest messages, a ring; nil before the first
 }
 
 const (
@@ -67,6 +67,9 @@ func (o *outbound) sent(size int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.total += uint64(size)
+	if o.ends == nil {
+		o.ends = new([maxQueuedMessages]uint64)
+	}
 	o.ends[o.count%maxQueuedMessages] = o.total
 	o.count++
 }
@@ -79,9 +82,12 @@ func (o *outbound) overHighWater(pending uint64) (threshold uint64, over bool) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.count < maxQueuedMessages {
+		return 0, false
+	}
 	// The total after the oldest message of the ring: what is queued still and came after that is
 	// at most the ring.
-	if oldest := o.ends[o.count%maxQueuedMessages]; o.count >= maxQueuedMessages && o.total-oldest < pending {
+	if oldest := o.ends[o.count%maxQueuedMessages]; o.total-oldest < pending {
 		return o.total - o.ends[(o.count+maxQueuedMessages/2)%maxQueuedMessages], true
 	}
 	return 0, false
