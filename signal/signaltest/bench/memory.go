@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -131,6 +132,10 @@ func (b *bench) measureMemory(ctx context.Context) error {
 // sample is the memory of a server, in KiB.
 type sample struct{ rss, live float64 }
 
+// stillKiB is by how much less the memory of a server at rest changes in a second: it talks to NATS
+// servers.
+const stillKiB = 64
+
 // collected makes a server collect its garbage, and returns its memory when it has returned what it
 // does not need.
 func collected(ctx context.Context, n *deployment.Node) (s sample, err error) {
@@ -150,7 +155,7 @@ func collected(ctx context.Context, n *deployment.Node) (s sample, err error) {
 	s.live = (heap + stacks) / 1024
 	for range 60 {
 		before := s.rss
-		if s.rss, err = n.Memory(); err != nil || s.rss == before {
+		if s.rss, err = n.Memory(); err != nil || math.Abs(s.rss-before) < stillKiB {
 			return s, err
 		}
 		time.Sleep(time.Second)
