@@ -5,6 +5,7 @@ package device
 import (
 	"context"
 	"image"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +91,11 @@ func TestSharedCapture(t *testing.T) {
 	}
 	later, hangUp := context.WithCancel(context.Background())
 	go func() { ended <- two.Run(later) }()
+	for used := 0; used < 2; runtime.Gosched() { // before that, the camera is closed with the first one
+		h.worker.mu.Lock()
+		used = h.worker.users
+		h.worker.mu.Unlock()
+	}
 	second := several("second", webrtc.MimeTypeH264)
 	if _, err := two.Bind(second); err != nil {
 		t.Fatal(err)
