@@ -38,8 +38,10 @@ type Options struct {
 type Server struct {
 	*httptest.Server
 	options Options
+	work    sync.WaitGroup // of forward
 
 	mu       sync.Mutex // guards the following
+	ended    bool       // nothing is forwarded any more
 	streams  map[string][]*webrtc.TrackLocalStaticRTP
 	layers   map[string][]string // RIDs of simulcast that came, by stream
 	sessions map[string]*session
@@ -64,9 +66,13 @@ func New(t *testing.T, o Options) *Server {
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(func() {
 		s.Close()
+		s.mu.Lock()
+		s.ended = true
+		s.mu.Unlock()
 		for id := range s.all() {
 			s.end(id)
 		}
+		s.work.Wait()
 	})
 	return s
 }
@@ -325,6 +331,12 @@ func (s *Server) forward(name string, pc *webrtc.PeerConnection, in *webrtc.Trac
 		return
 	}
 	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	s.work.Add(1)
+	defer s.work.Done()
 	s.streams[name] = append(s.streams[name], out)
 	if in.RID() != "" {
 		s.layers[name] = append(s.layers[name], in.RID())
