@@ -94,6 +94,7 @@ func TestFaults(t *testing.T) {
 func TestRestartWithoutSignaling(t *testing.T) {
 	for name, lost := range map[string]bool{"an error": false, "a lost offer": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			received, on := recordPackets(t)
 			var signaler *unreliable
 			var drop atomic.Bool
@@ -192,6 +193,7 @@ func TestRejectedAnswerLeavesTheCall(t *testing.T) {
 
 // An offer to which no answer comes blocks neither later changes nor an offer of the peer.
 func TestUnansweredOfferBlocksNothing(t *testing.T) {
+	t.Parallel()
 	var drop atomic.Bool
 	var offers atomic.Int32
 	a, b := pair(t, func(caller, answerer *Config) {
@@ -360,6 +362,7 @@ func TestFailedConnectionReconnects(t *testing.T) {
 	for name, winner := range map[string]bool{"the caller restarts": true, "the answerer restarts": false} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
+			t.Parallel()
 			a, b := l.pair(t, func(caller, answerer *Config) {
 				caller.Impolite, answerer.Impolite = winner, !winner
 			})
@@ -402,6 +405,7 @@ func TestALongOutageEndsTheCall(t *testing.T) {
 // of a pair would be over by then.
 func TestPathWorksAgainLate(t *testing.T) {
 	l := newLab(t)
+	t.Parallel()
 	a, b := l.pair(t, func(caller, answerer *Config) {
 		caller.Impolite = true
 		caller.Timeouts.Failed, answerer.Timeouts.Failed = 8*time.Second, 8*time.Second
