@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -84,9 +85,13 @@ func benchAudioCalls(t *testing.T, server, path string, calls int) (receiver, se
 	args := []string{"answer", "--as", "counter", "--server", server}
 	answerer := e2etest.Launch(t, exec.Command(path, args...), args)
 	answerer.Says(t, "waiting for calls")
+	song := filepath.Join(t.TempDir(), "song.ogg") // encoded once, not by each call
+	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=duration=10", "-c:a", "libopus", song).CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg: %v (install ffmpeg)\n%s", err, out)
+	}
 	for i := range calls {
 		startInProcess(t, []string{"parley", "call", "counter", "--as", fmt.Sprintf("caller-%03d", i), "--server", server,
-			"--audio", "test", "--stats-interval", "0"})
+			"--audio", song, "--loop", "--stats-interval", "0"})
 		if (i+1)%atOnce == 0 || i+1 == calls {
 			awaitAudio(t, answerer, i+1)
 		}
