@@ -3,7 +3,17 @@
 # make cluster  runs three servers as one behind a load balancer
 # make test   installs what the tests need, checks and tests everything
 # make quick  tests everything that needs Go only
+#
+# ARGS are more flags of the program that a target runs: make bench-data ARGS='-rounds 1 -span 1s'. The programs
+# list them: go run ./peer/peertest/bulk -help.
 .PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop whip-servers reports lab codecs attacks cuts cluster-calls cluster-faults bench-signal bench-cluster bench-calls bench-audio bench-channels bench-growth bench-setup bench-data bench-media bench-profile bench-plots bench-tab sctp-tests dtls-tests clean
+
+# Where bash is there, a target fails if any command of a pipeline does.
+SHELL := $(or $(shell command -v bash),/bin/sh)
+.SHELLFLAGS := $(if $(findstring bash,$(SHELL)),-o pipefail) -c
+
+# What is shown of tests that print a table: the table, what tests log, and why they fail.
+TABLE = grep '^|\|^<!--\|^panic\|_test\.go:\|FAIL\|^ok'
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -124,11 +134,11 @@ lab:
 
 # Each video codec to and from each browser in each build, as a Markdown table.
 codecs: deps
-	go test -tags "$(TAGS) codecs" -count=1 -run TestCodecs -v ./cmd/parley/internal/e2e/browser | grep '^|\|FAIL\|codecs_test'
+	go test -tags "$(TAGS) codecs" -count=1 -timeout 60m -run TestCodecs -v ./cmd/parley/internal/e2e/browser | $(TABLE)
 
 # Fifty video calls across three servers, which are restarted one after the other meanwhile.
 cluster-calls: deps
-	PARLEY_ROLLING=full go test -count=1 -timeout 10m -run 'TestRollingRestart$$' -v ./cmd/parley/internal/e2e/cluster | grep 'rolling_test\|FAIL\|^ok'
+	PARLEY_ROLLING=full go test -count=1 -timeout 10m -run 'TestRollingRestart$$' -v ./cmd/parley/internal/e2e/cluster | $(TABLE)
 
 # Calls with all the peers of others, each in both roles; writes the table of
 # the topic interop.
@@ -163,15 +173,18 @@ fuzz:
 	done
 
 # Two clients talk over a network that breaks 10,000 times, at random points, and two pages in a call
-# lose their connections to the server 100 times.
+# lose their connections to the server 100 times: make cuts CUTS=1000 PAGE_CUTS=20.
+CUTS ?= 10000
+PAGE_CUTS ?= 100
 cuts: deps
-	PARLEY_CUTS=100 go test -count=1 -run 'TestInterruptions$$' -v ./signal/web | grep 'interruptions were\|FAIL\|^ok'
-	PARLEY_CUTS=10000 go test -count=1 -timeout 40m -parallel 8 -run 'TestExactlyOnce$$' -v ./signal/client | grep 'broke\|FAIL\|^ok'
+	PARLEY_CUTS=$(PAGE_CUTS) go test -count=1 -timeout 60m -run 'TestInterruptions$$' -v ./signal/web | $(TABLE)
+	PARLEY_CUTS=$(CUTS) go test -count=1 -timeout 40m -parallel 8 -run 'TestExactlyOnce$$' -v ./signal/client | $(TABLE)
 
-# Both sides call at once, fifty times in a row, in each pairing and browser.
+# Both sides call at once, fifty times in a row, in each pairing and browser: make glare GLARES=5.
+GLARES ?= 50
 glare: deps
 	go test -count=1 -run 'TestGlare$$' -v ./peer
-	PARLEY_GLARES=50 go test -count=1 -timeout 60m -run TestGlareWith -v ./cmd/parley/internal/e2e/browser
+	PARLEY_GLARES=$(GLARES) go test -count=1 -timeout 60m -run TestGlareWith -v ./cmd/parley/internal/e2e/browser
 
 # Files of some fifty producers in calls, and their recordings compared with them:
 # the table of the topic sources. One is recorded from the audio device of make lab.
@@ -189,7 +202,7 @@ bulk: deps
 # Attacks on a server with 100 honest clients, and what those noticed, as a Markdown
 # table.
 attacks: build
-	go run ./signal/signaltest/attacks -parley ./parley
+	go run ./signal/signaltest/attacks -parley ./parley $(ARGS)
 
 # Histories of names and messages on three nodes and three NATS servers that are killed, paused and cut
 # off: make cluster-faults CLUSTERTIME=5m PARLEY_CLUSTER_SEED=1.
@@ -200,37 +213,37 @@ cluster-faults:
 # The signaling server beside itself on gorilla/websocket, with and without TLS,
 # and beside Node's, on the same load, as a Markdown table.
 bench-signal: deps
-	go run ./signal/signaltest/bench
+	go run ./signal/signaltest/bench $(ARGS)
 
 # A cluster of three servers beside a single one, on the same load, as a Markdown table:
 # fails if a goal is missed.
 bench-cluster: deps
-	go run ./signal/signaltest/bench -cluster -idle 10000
+	go run ./signal/signaltest/bench -cluster -idle 10000 $(ARGS)
 
 # What streams cost beside ffmpeg, aiortc and Pion's examples, and how long a frame is on its
 # way, as Markdown tables.
 bench-media: deps
 	@[ -e /usr/bin/python3 ] && /usr/bin/python3 -c 'import aiortc' 2>/dev/null || $(call install,python3-aiortc)
-	go test -tags "vpx bench" -count=1 -run 'TestBenchMedia|TestBenchVideo|TestBenchLatency' -v ./cmd/parley/internal/e2e/bench | grep '^|\|^<!--\|FAIL'
+	go test -tags "vpx bench" -count=1 -timeout 60m -run 'TestBenchMedia|TestBenchVideo|TestBenchLatency' -v ./cmd/parley/internal/e2e/bench | $(TABLE)
 
 # Call set-up between two processes beside libwebrtc's, and the first decoded frame of 1280x720 in Chromium, as
 # Markdown tables.
 bench-setup: deps
 	npm install --prefix peer/peertest/setup --no-audit --no-fund --no-save --no-package-lock --silent
-	go run ./peer/peertest/setup
-	go test -tags "vpx bench" -count=1 -run TestBenchFirstFrame -v ./cmd/parley/internal/e2e/bench | grep '^|\|FAIL\|firstframe_test'
+	go run ./peer/peertest/setup $(ARGS)
+	go test -tags "vpx bench" -count=1 -timeout 60m -run TestBenchFirstFrame -v ./cmd/parley/internal/e2e/bench | $(TABLE)
 
 # How fast bytes go over emulated networks beside libwebrtc and libdatachannel, and
 # beside a TCP connection, as a Markdown table. Root, or user namespaces.
 bench-data: build deps
 	@command -v openssl >/dev/null && command -v iperf3 >/dev/null || $(call install,openssl iperf3)
 	npm install --prefix peer/peertest/bulk --no-audit --no-fund --no-save --no-package-lock --silent
-	go run ./peer/peertest/bulk -parley ./parley
+	go run ./peer/peertest/bulk -parley ./parley $(ARGS)
 
 # The three largest costs of each end of calls with data and video, from CPU profiles in out/profiles.
 bench-profile: deps
-	go run ./peer/peertest/bulk -profile out/profiles -span 10s
-	PARLEY_PROFILES=$(CURDIR)/out/profiles go test -tags "vpx bench" -count=1 -run TestProfileVideo -v ./cmd/parley/internal/e2e/bench | grep '^|\|FAIL'
+	go run ./peer/peertest/bulk -profile out/profiles -span 10s $(ARGS)
+	PARLEY_PROFILES=$(CURDIR)/out/profiles go test -tags "vpx bench" -count=1 -timeout 60m -run TestProfileVideo -v ./cmd/parley/internal/e2e/bench | $(TABLE)
 
 # The figures of the topics performance and capacity, drawn from their tables.
 bench-plots:
@@ -249,26 +262,28 @@ dtls-tests:
 
 # That channels of a call can be opened and closed without end.
 bench-channels:
-	go test -tags bench -count=1 -run TestManyChannels -v ./peer ./peer/datachannel | grep '^|\|^<!--\|sixth\|FAIL\|^ok'
+	go test -tags bench -count=1 -timeout 60m -run TestManyChannels -v ./peer ./peer/datachannel | $(TABLE)
 
-# What each of fifty calls at once costs one process.
+# What each of fifty calls at once costs one process, with text only, and with audio and video.
 bench-calls:
-	PARLEY_BENCH_MEDIA=1 go test -count=1 -run TestFiftyCallsAtOnce -v ./cmd/parley | grep many_test
+	go test -count=1 -timeout 60m -run TestFiftyCallsAtOnce -v ./cmd/parley | $(TABLE)
+	PARLEY_BENCH_MEDIA=1 go test -count=1 -timeout 60m -run TestFiftyCallsAtOnce -v ./cmd/parley | $(TABLE)
 
 # What receiving fifty calls with audio costs one process, also that of another
 # binary of parley: make bench-audio BASELINE=path
 bench-audio:
-	PARLEY_BASELINE=$(abspath $(BASELINE)) go test -tags bench -count=1 -run TestBenchAudioCalls -v ./cmd/parley | grep '^|\|FAIL\|bench_calls'
+	PARLEY_BASELINE=$(abspath $(BASELINE)) go test -tags bench -count=1 -timeout 60m -run TestBenchAudioCalls -v ./cmd/parley | $(TABLE)
 
 # What 1, 10, 50 and 200 calls with audio cost one process.
 bench-growth:
-	go test -tags bench -count=1 -run TestBenchGrowthOfCalls -v ./cmd/parley | grep '^|\|^<!--\|FAIL\|bench_calls'
-	go test -tags bench -count=1 -run TestManyHours -v ./media/recorder | grep '^|\|^<!--\|hours in\|FAIL\|^ok'
+	go test -tags bench -count=1 -timeout 60m -run TestBenchGrowthOfCalls -v ./cmd/parley | $(TABLE)
+	go test -tags bench -count=1 -timeout 60m -run TestManyHours -v ./media/recorder | $(TABLE)
 
 # The test sources through Chromium and Firefox as an echo, and as a recorder;
 # wants a machine with time to spare.
 bench-tab: deps
-	go test -count=1 -tags "$(TAGS) bench" -run TestQualityThroughTabs -v ./cmd/parley/internal/e2e/browser
+	go test -count=1 -timeout 60m -tags "$(TAGS) bench" -run TestQualityThroughTabs -v ./cmd/parley/internal/e2e/browser
 
 clean:
-	rm -rf parley packaging/playwright/node_modules signal/testdata/original/node_modules signal/web/testdata/js/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules cmd/parley/internal/e2e/interop/testdata/node_modules cmd/parley/internal/e2e/interop/testdata/whipserver/node_modules cmd/parley/internal/e2e/gateway/testdata/node_modules
+	rm -rf parley out
+	find . -name node_modules -prune -exec rm -rf {} +

@@ -39,12 +39,15 @@ func TestBenchAudioCalls(t *testing.T) {
 		row := fmt.Sprintf("| %d |", round+1)
 		var sender float64
 		for _, name := range order {
-			t.Run(name, func(t *testing.T) { // whose processes end with it
+			measured := t.Run(name, func(t *testing.T) { // whose processes end with it
 				used, sent, _ := benchAudioCalls(t, server, paths[name], 50)
 				sums[name] += used / rounds
 				sender = max(sender, sent)
 				row += fmt.Sprintf(" %.0f |", used)
 			})
+			if !measured {
+				return
+			}
 		}
 		fmt.Printf("%s %.0f |\n", row, sender)
 	}

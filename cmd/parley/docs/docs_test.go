@@ -249,3 +249,36 @@ func TestNamesOfTests(t *testing.T) {
 		}
 	}
 }
+
+// TestTargets checks that the targets of the Makefile exist that pages and its comments name, and
+// that none of them is a file.
+func TestTargets(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets, phony := map[string]bool{}, map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^([a-z][a-z-]*):`).FindAllStringSubmatch(string(makefile), -1) {
+		targets[m[1]] = true
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\.PHONY: (.*)$`).FindAllStringSubmatch(string(makefile), -1) {
+		for _, name := range strings.Fields(m[1]) {
+			phony[name] = true
+		}
+	}
+	for name := range targets {
+		if !phony[name] {
+			t.Errorf("the Makefile lacks %s in .PHONY", name)
+		}
+	}
+	named := regexp.MustCompile("(?:`|(?m:^    |^# |: ))make ([a-z][a-z-]*)|`((?:bench|cluster)-[a-z]+)`")
+	all := pages(t)
+	all["Makefile"] = string(makefile)
+	for page, text := range all {
+		for _, m := range named.FindAllStringSubmatch(text, -1) {
+			if name := cmp.Or(m[1], m[2]); !targets[name] {
+				t.Errorf("%s names the target %s, which does not exist", page, name)
+			}
+		}
+	}
+}
