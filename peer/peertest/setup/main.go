@@ -63,7 +63,7 @@ func measure(calls int, dir string) error {
 			times[i] = append(times[i], d)
 		}
 	}
-	fmt.Println("| who calls whom | median | fastest | slowest |\n|---|---|---|---|")
+	fmt.Println("| caller, answerer | median | fastest | slowest |\n|---|---:|---:|---:|")
 	for i, p := range pairs {
 		t := times[i][1:] // the first one warms up
 		slices.Sort(t)
