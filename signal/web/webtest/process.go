@@ -37,8 +37,8 @@ type process struct {
 func start(dir, binary string, args ...string) (*process, error) {
 	cmd := exec.Command("sh", append([]string{"-c", guard, "sh", binary}, args...)...)
 	ownGroup(cmd)
-	// Whatever a browser writes to a home lands in the profile's folder.
-	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_CACHE_HOME="+dir,
+	// Whatever a browser writes to a home or keeps for a while lands in the profile's folder.
+	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_CACHE_HOME="+dir, "TMPDIR="+dir,
 		"MOZ_CRASHREPORTER_DISABLE=1", "DBUS_SESSION_BUS_ADDRESS=disabled:")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
