@@ -11,7 +11,7 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
 
-	"parley/peer/internal/icenet"
+	"parley/peer/internal/candidate"
 	"parley/peer/internal/jsep"
 )
 
@@ -45,7 +45,7 @@ func (c *candidates) receive(init webrtc.ICECandidateInit) error {
 	}
 	// libdatachannel passes on the whole line of the description, which browsers accept as well.
 	init.Candidate = strings.TrimPrefix(init.Candidate, "a=")
-	cand, err := icenet.ParseCandidate(init.Candidate)
+	cand, err := candidate.Parse(init.Candidate)
 	if err != nil {
 		return err
 	}

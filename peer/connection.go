@@ -9,6 +9,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer/datachannel"
+	"parley/peer/internal/candidate"
 	"parley/peer/internal/icenet"
 	"parley/peer/internal/interceptors/bwe"
 	"parley/peer/internal/interceptors/demux"
@@ -104,7 +105,7 @@ func newConnection(cfg *callConfig, box *mailbox, extensions map[int]string) (*c
 	if c.senders.bw, err = bwe.New(); err != nil {
 		return nil, fmt.Errorf("failed to set up congestion control: %w", err)
 	}
-	follow := &icenet.PairFollower{Silence: 2 * cfg.keepalive()}
+	follow := &candidate.PairFollower{Silence: 2 * cfg.keepalive()}
 	api, err := newAPI(c, follow, extensions)
 	if err == nil {
 		c.settings, err = settingsOf(api)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"parley/peer/internal/icenet"
+	"parley/peer/internal/candidate"
 	"parley/peer/internal/jsep"
 )
 
@@ -58,7 +58,7 @@ func (p *progress) stuck() bool {
 // described counts the candidates in a description.
 func (p *progress) described(d *jsep.Description) {
 	for _, value := range d.Candidates() {
-		if c, err := icenet.ParseCandidate(value); err == nil {
+		if c, err := candidate.Parse(value); err == nil {
 			p.remote[c.Type().String()]++
 		}
 	}

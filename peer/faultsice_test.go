@@ -13,7 +13,7 @@ import (
 	"github.com/pion/transport/v4/vnet"
 	"github.com/pion/webrtc/v4"
 
-	"parley/peer/internal/icenet"
+	"parley/peer/internal/candidate"
 )
 
 func iceFaults() map[string]func(*testing.T) {
@@ -125,12 +125,12 @@ func iceFaults() map[string]func(*testing.T) {
 				"0.0.0.0", "::", "255.255.255.255", "224.0.0.251", "ff02::fb", "169.254.169.254", "169.254.170.2", "fd00:ec2::254",
 				"::ffff:169.254.169.254", "metadata.google.internal", "localhost",
 			} {
-				if _, err := icenet.ParseCandidate("candidate:1 1 udp 2122252543 " + address + " 80 typ host"); err == nil {
+				if _, err := candidate.Parse("candidate:1 1 udp 2122252543 " + address + " 80 typ host"); err == nil {
 					t.Errorf("%s is taken", address)
 				}
 			}
 			for _, address := range []string{"192.168.1.2", "10.0.0.1", "127.0.0.1", "169.254.7.7", "fe80::1", "2001:db8::1", "a-b.local"} {
-				if _, err := icenet.ParseCandidate("candidate:1 1 udp 2122252543 " + address + " 80 typ host"); err != nil {
+				if _, err := candidate.Parse("candidate:1 1 udp 2122252543 " + address + " 80 typ host"); err != nil {
 					t.Errorf("%s is refused: %v", address, err)
 				}
 			}

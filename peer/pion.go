@@ -21,6 +21,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer/datachannel"
+	"parley/peer/internal/candidate"
 	"parley/peer/internal/icenet"
 	"parley/peer/internal/interceptors"
 	"parley/peer/internal/jsep"
@@ -49,7 +50,7 @@ const orientationExtension = "urn:3gpp:video-orientation"
 // newAPI returns Pion set up for one connection. newAPI is the only place for Pion's settings.
 // follow follows the selected pair, and extensions are the header extensions whose numbers are
 // taken.
-func newAPI(c *connection, follow *icenet.PairFollower, extensions map[int]string) (*webrtc.API, error) {
+func newAPI(c *connection, follow *candidate.PairFollower, extensions map[int]string) (*webrtc.API, error) {
 	engine, err := c.cfg.engine()
 	if err == nil {
 		err = numberExtensions(engine, extensions)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/pion/stun/v4"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/netaddr"
 )
 
 // allocateRequest returns an Allocate request, signed if it has a nonce.
@@ -88,7 +90,7 @@ func TestAlternateServerOverUDP(t *testing.T) {
 	}()
 	_, client := receive(t, first)
 	for range 2 { // the request was retransmitted
-		_, _ = first.WriteTo(response(request, stun.ClassErrorResponse, tryAlternate(addrPort(alternate.LocalAddr()))...), client)
+		_, _ = first.WriteTo(response(request, stun.ClassErrorResponse, tryAlternate(netaddr.AddrPort(alternate.LocalAddr()))...), client)
 	}
 	if m, _ := receive(t, alternate); m.TransactionID != request.TransactionID {
 		t.Errorf("the alternate server received %v, want the request", m)
@@ -213,7 +215,7 @@ func TestAlternateServerOverTLS(t *testing.T) {
 					}
 				}()
 				t.Cleanup(func() { _ = l.Close(); <-done })
-				return addrPort(l.Addr())
+				return netaddr.AddrPort(l.Addr())
 			}
 			alternate := serve(tc.certificate, func() []byte { return response(request, stun.ClassSuccessResponse) })
 			first := serve("localhost", func() []byte {

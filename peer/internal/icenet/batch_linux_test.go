@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"parley/peer/internal/netaddr"
 	"parley/peer/netem"
 )
 
@@ -29,7 +30,7 @@ var readers = map[string]func(s *udpSocket, b []byte) (int, netip.AddrPort, erro
 	},
 	"ReadFrom": func(s *udpSocket, b []byte) (int, netip.AddrPort, error) {
 		n, from, err := s.ReadFrom(b)
-		return n, addrPort(from), err
+		return n, netaddr.AddrPort(from), err
 	},
 	"ReadFromUDP": func(s *udpSocket, b []byte) (int, netip.AddrPort, error) {
 		n, from, err := s.ReadFromUDP(b)
@@ -72,7 +73,7 @@ func batchEnds(t *testing.T, address string) (*udpSocket, [2]*Net, [2]*udpSocket
 
 func sendTo(t *testing.T, from, to *udpSocket, b []byte) {
 	t.Helper()
-	if n, err := from.WriteToAddrPort(b, addrPort(to.LocalAddr())); n != len(b) || err != nil {
+	if n, err := from.WriteToAddrPort(b, netaddr.AddrPort(to.LocalAddr())); n != len(b) || err != nil {
 		t.Fatalf("WriteToAddrPort: %d, %v", n, err)
 	}
 }
@@ -103,7 +104,7 @@ func TestBatch(t *testing.T) {
 						}
 						b := bytes.Repeat([]byte{byte(i)}, size(i))
 						sendTo(t, from[end], socket, b)
-						want = append(want, datagram{addrPort(from[end].LocalAddr()), b})
+						want = append(want, datagram{netaddr.AddrPort(from[end].LocalAddr()), b})
 						if i%50 == 49 {
 							nets[end].EndBurst()
 						}
@@ -111,7 +112,7 @@ func TestBatch(t *testing.T) {
 					p := make([]byte, 10_000)
 					for i, w := range want {
 						n, at, err := read(socket, p)
-						if err != nil || !bytes.Equal(p[:n], w.data) || method != "Read" && unmapped(at) != w.from {
+						if err != nil || !bytes.Equal(p[:n], w.data) || method != "Read" && netaddr.Unmap(at) != w.from {
 							t.Fatalf("datagram %d of %d: got %d bytes from %s, %v; want %d from %s", i, len(want), n, at, err, len(w.data), w.from)
 						}
 					}
@@ -199,7 +200,7 @@ func TestRefusedBatches(t *testing.T) {
 	}
 	b := make([]byte, 1000)
 	for i, w := range want {
-		if n, at, err := socket.ReadFromAddrPort(b); err != nil || at != addrPort(from.LocalAddr()) || !bytes.Equal(b[:n], w) {
+		if n, at, err := socket.ReadFromAddrPort(b); err != nil || at != netaddr.AddrPort(from.LocalAddr()) || !bytes.Equal(b[:n], w) {
 			t.Fatalf("datagram %d: %d bytes from %s, %v", i, n, at, err)
 		}
 	}
@@ -215,7 +216,7 @@ func TestBatchAfterICMP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := addrPort(gone.LocalAddr())
+	nobody := netaddr.AddrPort(gone.LocalAddr())
 	_ = gone.Close()
 	for i := range 20 {
 		if _, err := socket.WriteToAddrPort([]byte("anybody?"), nobody); err != nil {
@@ -273,7 +274,7 @@ func TestBatchBelow(t *testing.T) {
 			for burst := range bursts {
 				sender.BeginBurst()
 				for i := range datagrams {
-					if _, err := from.WriteToAddrPort(numbered(burst*datagrams+i, 1000), addrPort(conn.LocalAddr())); err != nil {
+					if _, err := from.WriteToAddrPort(numbered(burst*datagrams+i, 1000), netaddr.AddrPort(conn.LocalAddr())); err != nil {
 						t.Fatal(err)
 					}
 				}

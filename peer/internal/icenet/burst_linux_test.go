@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"parley/peer/internal/netaddr"
 )
 
 // burstEnds returns a Net, a socket of it, and two sockets that receive.
@@ -89,7 +91,7 @@ func TestBurst(t *testing.T) {
 				for i := range 200 {
 					b, end := numbered(i, size(i)), i/50%2
 					want[end] = append(want[end], slices.Clone(b))
-					at := addrPort(to[end].LocalAddr())
+					at := netaddr.AddrPort(to[end].LocalAddr())
 					if sent, err := socket.WriteToAddrPort(b, at); err != nil || sent != len(b) {
 						t.Fatalf("WriteToAddrPort: %d, %v", sent, err)
 					}
@@ -110,7 +112,7 @@ func TestBurst(t *testing.T) {
 // Datagrams wait for the end of their burst, and without a burst for nothing.
 func TestBurstEnds(t *testing.T) {
 	n, socket, to := burstEnds(t, "127.0.0.1:0")
-	at := addrPort(to[0].LocalAddr())
+	at := netaddr.AddrPort(to[0].LocalAddr())
 	write := func(number int) []byte {
 		b := numbered(number, 1000)
 		if _, err := socket.WriteToAddrPort(b, at); err != nil {
@@ -137,7 +139,7 @@ func TestBurstEnds(t *testing.T) {
 // A kernel that refuses segmentation gets the datagrams one by one, and is not asked again.
 func TestBurstIsRefused(t *testing.T) {
 	n, socket, to := burstEnds(t, "127.0.0.1:0")
-	at := addrPort(to[0].LocalAddr())
+	at := netaddr.AddrPort(to[0].LocalAddr())
 	var want [][]byte
 	c := &socket.collection
 	c.mu.Lock()
@@ -176,7 +178,7 @@ func TestBurstIsRefusedMeanwhile(t *testing.T) {
 	var want [][]byte
 	for i := range 150 {
 		want = append(want, numbered(i, 1200))
-		if _, err := socket.WriteToAddrPort(want[i], addrPort(to[0].LocalAddr())); err != nil {
+		if _, err := socket.WriteToAddrPort(want[i], netaddr.AddrPort(to[0].LocalAddr())); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -209,7 +211,7 @@ func TestUnknownSegmentation(t *testing.T) {
 		t.Error("a closed socket knows UDP_SEGMENT")
 	}
 	socket.collection.refused = true
-	if socket.collect(numbered(1, 1000), addrPort(to[0].LocalAddr())) {
+	if socket.collect(numbered(1, 1000), netaddr.AddrPort(to[0].LocalAddr())) {
 		t.Error("a datagram was collected")
 	}
 }
@@ -227,7 +229,7 @@ func TestBurstToMappedAddress(t *testing.T) {
 	}
 	defer func() { _ = to.Close() }()
 	_ = to.SetReadDeadline(time.Now().Add(10 * time.Second))
-	at := addrPort(to.LocalAddr())
+	at := netaddr.AddrPort(to.LocalAddr())
 	for _, at := range []netip.AddrPort{at, netip.AddrPortFrom(netip.AddrFrom16(at.Addr().As16()), at.Port())} {
 		var want [][]byte
 		n.BeginBurst()
@@ -251,7 +253,7 @@ func TestBurstIsNotOvertaken(t *testing.T) {
 	want := [][]byte{numbered(0, 1200), numbered(1, 1200)}
 	n.BeginBurst()
 	for i, b := range want {
-		if _, err := socket.WriteToAddrPort(b, addrPort(to[0].LocalAddr())); err != nil {
+		if _, err := socket.WriteToAddrPort(b, netaddr.AddrPort(to[0].LocalAddr())); err != nil {
 			t.Fatal(err)
 		}
 		n.host.bursts.active.Store(i > 0)
@@ -270,7 +272,7 @@ func TestBurstsBesideOthers(t *testing.T) {
 		for !done.Load() {
 			n.BeginBurst()
 			for i := range 20 {
-				_, _ = socket.WriteToAddrPort(numbered(i, 1200), addrPort(to[1].LocalAddr()))
+				_, _ = socket.WriteToAddrPort(numbered(i, 1200), netaddr.AddrPort(to[1].LocalAddr()))
 			}
 			n.EndBurst()
 		}
@@ -280,7 +282,7 @@ func TestBurstsBesideOthers(t *testing.T) {
 	var want [][]byte
 	for i := range 3000 {
 		want = append(want[:i], numbered(i, 1000+i%2*100))
-		if _, err := socket.WriteToAddrPort(want[i], addrPort(to[0].LocalAddr())); err != nil {
+		if _, err := socket.WriteToAddrPort(want[i], netaddr.AddrPort(to[0].LocalAddr())); err != nil {
 			t.Fatal(err)
 		}
 		if i%100 == 99 { // what the receive buffer can hold
@@ -293,7 +295,7 @@ func TestBurstsBesideOthers(t *testing.T) {
 // A burst to an address that cannot be reached, or from a closed socket, is lost without harm.
 func TestBurstFails(t *testing.T) {
 	n, socket, to := burstEnds(t, "127.0.0.1:0")
-	at := addrPort(to[0].LocalAddr())
+	at := netaddr.AddrPort(to[0].LocalAddr())
 	for _, to := range []netip.AddrPort{netip.MustParseAddrPort("255.255.255.255:9"), at} {
 		n.BeginBurst()
 		for i := range 10 {

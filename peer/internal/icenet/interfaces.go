@@ -11,6 +11,8 @@ import (
 
 	"github.com/pion/transport/v4"
 	"github.com/pion/transport/v4/stdnet"
+
+	"parley/peer/internal/netaddr"
 )
 
 // hostNet is the host's network. It has larger UDP receive buffers than Pion's, its interfaces may
@@ -124,7 +126,7 @@ func usableAddress(a net.Addr) (netip.Addr, bool) {
 func routeAddresses() (addresses []netip.Addr) {
 	for _, address := range []string{"8.8.8.8:53", "[2001:4860:4860::8888]:53"} {
 		if conn, err := net.Dial("udp", address); err == nil {
-			addresses = append(addresses, addrPort(conn.LocalAddr()).Addr())
+			addresses = append(addresses, netaddr.AddrPort(conn.LocalAddr()).Addr())
 			_ = conn.Close()
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/pion/transport/v4"
+
+	"parley/peer/internal/netaddr"
 )
 
 // networkInterface returns an interface with addresses such as 192.0.2.1/24.
@@ -104,7 +106,7 @@ func TestServersAreReachedFromSelectedInterfaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stun.Close()
-	if at := addrPort(stun.LocalAddr()).Addr(); !at.IsLoopback() {
+	if at := netaddr.AddrPort(stun.LocalAddr()).Addr(); !at.IsLoopback() {
 		t.Errorf("the socket towards STUN servers is at %v", at)
 	}
 	turn, err := n.ListenPacket("udp4", "0.0.0.0:0")
@@ -112,7 +114,7 @@ func TestServersAreReachedFromSelectedInterfaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer turn.Close()
-	if at := addrPort(turn.(*turnPacketConn).PacketConn.LocalAddr()).Addr(); !at.IsLoopback() {
+	if at := netaddr.AddrPort(turn.(*turnPacketConn).PacketConn.LocalAddr()).Addr(); !at.IsLoopback() {
 		t.Errorf("the socket towards TURN servers is at %v", at)
 	}
 	none, err := New(Config{Interfaces: InterfaceFilter{Include: []string{"no such interface"}}})
@@ -126,5 +128,15 @@ func TestServersAreReachedFromSelectedInterfaces(t *testing.T) {
 	}
 	if _, err := none.ProxyDialer().Dial("tcp", "127.0.0.1:9"); err == nil {
 		t.Error("a connection without an interface")
+	}
+}
+
+func TestUsable(t *testing.T) {
+	for address, want := range map[string]bool{
+		"fe80::1": false, "fd00::2": true, "2001:db8::1": true, "::1": true, "192.0.2.2": true, "169.254.1.1": true, "127.0.0.1": true,
+	} {
+		if got := usable(net.ParseIP(address)); got != want {
+			t.Errorf("usable(%s) = %v", address, got)
+		}
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/logging"
 	"github.com/pion/transport/v4"
+
+	"parley/peer/internal/netaddr"
 )
 
 // ListenUDPMux opens a UDP port for many calls. The caller closes it after the last of them. It
@@ -108,7 +110,7 @@ func (m *udpMux) GetListenAddresses() (all []net.Addr) {
 // GetConn implements ice.UDPMux.
 func (m *udpMux) GetConn(ufrag string, at net.Addr) (net.PacketConn, error) {
 	m.mu.Lock()
-	mux := m.at[addrPort(at).Addr()]
+	mux := m.at[netaddr.AddrPort(at).Addr()]
 	m.mu.Unlock()
 	if mux == nil {
 		return nil, fmt.Errorf("UDP port %d is not open at %s", m.port, at)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/pion/ice/v4"
+
+	"parley/peer/internal/netaddr"
 )
 
 // ICE uses a socket of ours by methods that do the same as those of the net package.
@@ -41,8 +43,8 @@ func TestUDPSocket(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := netip.AddrPortFrom(addrPort(peer.LocalAddr()).Addr(), addrPort(conn.LocalAddr()).Port())
-		from := addrPort(peer.LocalAddr())
+		at := netip.AddrPortFrom(netaddr.AddrPort(peer.LocalAddr()).Addr(), netaddr.AddrPort(conn.LocalAddr()).Port())
+		from := netaddr.AddrPort(peer.LocalAddr())
 		for size := range 3 {
 			sent := bytes.Repeat([]byte{'x'}, size*10)
 			if _, err := peer.WriteToUDPAddrPort(sent, at); err != nil {
@@ -50,7 +52,7 @@ func TestUDPSocket(t *testing.T) {
 			}
 			b := make([]byte, 15) // the last datagram is longer
 			n, got, err := socket.ReadFromAddrPort(b)
-			if want := min(len(sent), len(b)); n != want || unmapped(got) != from || err != nil || !bytes.Equal(b[:n], sent[:want]) {
+			if want := min(len(sent), len(b)); n != want || netaddr.Unmap(got) != from || err != nil || !bytes.Equal(b[:n], sent[:want]) {
 				t.Errorf("%s: read %q from %s, %v; want %d bytes from %s", address, b[:n], got, err, want, from)
 			}
 		}

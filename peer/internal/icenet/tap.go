@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"github.com/pion/transport/v4"
+
+	"parley/peer/internal/netaddr"
 )
 
 // Tap sees the packets of sockets. Its methods are called from many goroutines, must not wait and
@@ -55,46 +57,30 @@ type tappedUDP struct {
 }
 
 func tapped(conn *net.UDPConn, tap Tap) *tappedUDP {
-	return &tappedUDP{conn, tap, addrPort(conn.LocalAddr())}
-}
-
-// addrPort returns the address of a socket, with IPv4-mapped addresses as IPv4.
-func addrPort(a net.Addr) netip.AddrPort {
-	var p netip.AddrPort
-	switch a := a.(type) {
-	case *net.UDPAddr:
-		p = a.AddrPort()
-	case *net.TCPAddr:
-		p = a.AddrPort()
-	}
-	return unmapped(p)
-}
-
-func unmapped(p netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(p.Addr().Unmap().WithZone(""), p.Port())
+	return &tappedUDP{conn, tap, netaddr.AddrPort(conn.LocalAddr())}
 }
 
 func (c *tappedUDP) in(data []byte, from netip.AddrPort, err error) {
 	if err == nil {
-		c.tap.Datagram(false, c.local, unmapped(from), data)
+		c.tap.Datagram(false, c.local, netaddr.Unmap(from), data)
 	}
 }
 
 // out taps a datagram before it is sent: afterwards, the response might be tapped first.
 func (c *tappedUDP) out(data []byte, to netip.AddrPort) {
-	c.tap.Datagram(true, c.local, unmapped(to), data)
+	c.tap.Datagram(true, c.local, netaddr.Unmap(to), data)
 }
 
 func (c *tappedUDP) ReadFrom(p []byte) (int, net.Addr, error) {
 	n, from, err := c.UDPConn.ReadFrom(p)
-	c.in(p[:max(n, 0)], addrPort(from), err)
+	c.in(p[:max(n, 0)], netaddr.AddrPort(from), err)
 	return n, from, err
 }
 
 func (c *tappedUDP) ReadFromUDP(p []byte) (int, *net.UDPAddr, error) {
 	n, from, err := c.UDPConn.ReadFromUDP(p)
 	if err == nil {
-		c.in(p[:n], addrPort(from), nil)
+		c.in(p[:n], netaddr.AddrPort(from), nil)
 	}
 	return n, from, err
 }
@@ -106,12 +92,12 @@ func (c *tappedUDP) ReadFromUDPAddrPort(p []byte) (int, netip.AddrPort, error) {
 }
 
 func (c *tappedUDP) WriteTo(p []byte, to net.Addr) (int, error) {
-	c.out(p, addrPort(to))
+	c.out(p, netaddr.AddrPort(to))
 	return c.UDPConn.WriteTo(p, to)
 }
 
 func (c *tappedUDP) WriteToUDP(p []byte, to *net.UDPAddr) (int, error) {
-	c.out(p, addrPort(to))
+	c.out(p, netaddr.AddrPort(to))
 	return c.UDPConn.WriteToUDP(p, to)
 }
 
@@ -133,7 +119,7 @@ func tappedConn(conn net.Conn, tap Tap) net.Conn {
 		return conn
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		return &tappedTCP{tcp, tap, addrPort(conn.LocalAddr()), addrPort(conn.RemoteAddr())}
+		return &tappedTCP{tcp, tap, netaddr.AddrPort(conn.LocalAddr()), netaddr.AddrPort(conn.RemoteAddr())}
 	}
 	return conn
 }

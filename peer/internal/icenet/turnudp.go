@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/pion/stun/v4"
+
+	"parley/peer/internal/netaddr"
 )
 
 // turnPacketConn is a socket to a TURN server that completes what pion/turn leaves out of the
@@ -220,11 +222,11 @@ func (s *turnPacketConn) followAlternate(m *stun.Message, server net.Addr) error
 	to := netip.AddrPortFrom(ip.Unmap(), uint16(attribute.Port))
 	visited := s.visited
 	if len(visited) == 0 {
-		visited = []netip.AddrPort{addrPort(server)}
+		visited = []netip.AddrPort{netaddr.AddrPort(server)}
 	}
 	current := visited[len(visited)-1].Addr()
 	switch {
-	case to.Port() == 0 || !allowedAddress(ip.String()) || to.Addr().Is4() != current.Is4() || to.Addr().IsLoopback() && !current.IsLoopback():
+	case to.Port() == 0 || !netaddr.Allowed(ip.String()) || to.Addr().Is4() != current.Is4() || to.Addr().IsLoopback() && !current.IsLoopback():
 		return fmt.Errorf("alternate server %s of %s: not followed", to, current)
 	case slices.Contains(visited, to) || len(visited) > maxRedirects:
 		return fmt.Errorf("alternate server %s of %s: followed %d already", to, current, len(s.visited))
@@ -293,7 +295,7 @@ func (c *redirectedConn) redirect(server net.Addr, to netip.AddrPort, _ string) 
 // WriteTo implements net.PacketConn.
 func (c *redirectedConn) WriteTo(p []byte, to net.Addr) (int, error) {
 	c.mu.Lock()
-	if c.alternate != nil && addrPort(to) == addrPort(c.server) {
+	if c.alternate != nil && netaddr.AddrPort(to) == netaddr.AddrPort(c.server) {
 		to = c.alternate
 	}
 	c.mu.Unlock()
@@ -313,7 +315,7 @@ func (c *redirectedConn) ReadFrom(p []byte) (int, net.Addr, error) {
 		switch {
 		case alternate == nil:
 			return n, from, nil
-		case addrPort(from) == addrPort(alternate):
+		case netaddr.AddrPort(from) == netaddr.AddrPort(alternate):
 			return n, server, nil
 		}
 	}

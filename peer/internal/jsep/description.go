@@ -181,8 +181,7 @@ func (d *Description) HasData() bool {
 	return slices.ContainsFunc(d.Sections, func(s Section) bool { return s.Data })
 }
 
-// Candidates returns the values of the candidate attributes, all of which icenet.ParseCandidate
-// accepts.
+// Candidates returns the values of the candidate attributes, all of which candidate.Parse accepts.
 func (d *Description) Candidates() (all []string) {
 	for _, m := range d.sdp.MediaDescriptions {
 		for _, a := range m.Attributes {

@@ -9,7 +9,7 @@ import (
 	"github.com/pion/sdp/v3"
 
 	"parley/peer/datachannel"
-	"parley/peer/internal/icenet"
+	"parley/peer/internal/candidate"
 )
 
 // parseQuirks returns what Parse does to each description to make it acceptable to Pion.
@@ -43,7 +43,7 @@ func dropUnusableCandidates(d *sdp.SessionDescription) {
 			if a.Key != "candidate" {
 				return false
 			}
-			_, err := icenet.ParseCandidate(a.Value)
+			_, err := candidate.Parse(a.Value)
 			return err != nil
 		})
 	}

@@ -1,4 +1,4 @@
-package icenet
+package candidate
 
 import (
 	"sync/atomic"

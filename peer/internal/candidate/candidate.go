@@ -1,24 +1,27 @@
-package icenet
+// Package candidate parses the candidates of the peer, and follows the peer to the pair that its
+// packets come by.
+package candidate
 
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"strings"
 
 	"github.com/pion/ice/v4"
+
+	"parley/peer/internal/netaddr"
 )
 
-// maxCandidate is the longest candidate line that is parsed, in bytes.
-const maxCandidate = 2 << 10
+// maxLength is the longest candidate line that is parsed, in bytes.
+const maxLength = 2 << 10
 
-// ParseCandidate parses a remote candidate line, with or without "candidate:". It returns an error
-// for a candidate that must not or cannot be used: one for RTCP, which is multiplexed (RFC 8834
-// section 4.5), a TCP candidate that does not listen (RFC 6544 section 4.5), or one at an address
-// that no peer has.
-func ParseCandidate(line string) (ice.Candidate, error) {
-	if len(line) > maxCandidate {
-		return nil, fmt.Errorf("candidate too long: %d bytes, want at most %d", len(line), maxCandidate)
+// Parse parses a candidate line of the peer, with or without "candidate:". It returns an error for
+// a candidate that must not or cannot be used: one for RTCP, which is multiplexed (RFC 8834 section
+// 4.5), a TCP candidate that does not listen (RFC 6544 section 4.5), or one at an address that no
+// peer has.
+func Parse(line string) (ice.Candidate, error) {
+	if len(line) > maxLength {
+		return nil, fmt.Errorf("candidate too long: %d bytes, want at most %d", len(line), maxLength)
 	}
 	c, err := ice.UnmarshalCandidate(strings.TrimPrefix(line, "candidate:"))
 	if err != nil {
@@ -29,7 +32,7 @@ func ParseCandidate(line string) (ice.Candidate, error) {
 		return nil, fmt.Errorf("candidate for component %d: want 1, RTCP is multiplexed", c.Component())
 	case c.NetworkType().IsTCP() && c.TCPType() != ice.TCPTypePassive:
 		return nil, fmt.Errorf("candidate for %s TCP: want passive", c.TCPType())
-	case !allowedAddress(c.Address()):
+	case !netaddr.Allowed(c.Address()):
 		return nil, fmt.Errorf("candidate address %.60q: not the address of a peer", c.Address())
 	case !validAddress(c.Address()):
 		return nil, fmt.Errorf("candidate address %.60q: want an IP address or a .local name", c.Address())
@@ -45,23 +48,6 @@ func validAddress(s string) bool {
 		return true
 	}
 	return len(s) <= 255 && strings.HasSuffix(s, ".local") && isHostName(s)
-}
-
-// allowedAddress reports whether checks may be sent to an address. The peer chooses it, and could
-// direct them to the unspecified, broadcast and multicast addresses and to the metadata services of
-// virtual machines. Names are allowed; see validAddress.
-func allowedAddress(s string) bool {
-	host, _, _ := strings.Cut(s, "%")
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return true
-	}
-	ip = ip.Unmap()
-	switch ip.String() {
-	case "255.255.255.255", "169.254.169.254", "169.254.170.2", "fd00:ec2::254":
-		return false
-	}
-	return !ip.IsUnspecified() && !ip.IsMulticast()
 }
 
 func isHostName(s string) bool {
