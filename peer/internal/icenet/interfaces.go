@@ -13,6 +13,7 @@ import (
 	"github.com/pion/transport/v4/stdnet"
 
 	"parley/peer/internal/netaddr"
+	"parley/peer/internal/udp"
 )
 
 // hostNet is the host's network. It has larger UDP receive buffers than Pion's, its interfaces may
@@ -24,8 +25,7 @@ type hostNet struct {
 	*stdnet.Net
 	filter  InterfaceFilter
 	mu      sync.RWMutex // guards the interfaces in Net
-	bursts  bursts
-	batches sync.Pool // of *batch, for sockets with datagrams that were received but not read
+	sockets udp.Group
 }
 
 // UpdateInterfaces lists the interfaces again.

@@ -16,6 +16,7 @@ import (
 	"github.com/pion/transport/v4"
 
 	"parley/peer/internal/netaddr"
+	"parley/peer/internal/tap"
 )
 
 // ListenUDPMux opens a UDP port for many calls. The caller closes it after the last of them. It
@@ -144,18 +145,14 @@ func (m *udpMux) muxes() []*ice.UDPMuxDefault {
 }
 
 // ListenTCPMux opens a TCP port to which peers connect where UDP is blocked (ICE-TCP, RFC 6544).
-// The caller closes it after the last call. tap, if not nil, sees its packets.
-func ListenTCPMux(port uint16, logger logging.LeveledLogger, tap Tap) (ice.TCPMux, error) {
-	var l net.Listener
+// The caller closes it after the last call. t, if not nil, sees its packets.
+func ListenTCPMux(port uint16, logger logging.LeveledLogger, t tap.Tap) (ice.TCPMux, error) {
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{Port: int(port)})
 	if err != nil {
 		return nil, fmt.Errorf("failed to listen on TCP port %d: %w", port, err)
 	}
-	if tap != nil {
-		l = tappedListener{l, tap}
-	}
 	return ice.NewTCPMuxDefault(ice.TCPMuxParams{
-		Listener: l, Logger: logger, ReadBufferSize: tcpReadBuffer, WriteBufferSize: tcpWriteBuffer,
+		Listener: tap.Listener(l, t), Logger: logger, ReadBufferSize: tcpReadBuffer, WriteBufferSize: tcpWriteBuffer,
 	}), nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/pion/transport/v4/stdnet"
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/internal/tap"
 	"parley/peer/netem"
 )
 
@@ -26,7 +27,7 @@ type Config struct {
 	// TLS is for TURN servers reached over TLS (turns:). Default: the system's root certificates.
 	TLS *tls.Config
 	// Tap sees the packets of the sockets. Default: none.
-	Tap Tap
+	Tap tap.Tap
 	// Netem emulates a network between the sockets and their user; Tap sees what is on the wire.
 	// Default: none.
 	Netem *netem.Emulator
@@ -86,10 +87,10 @@ func New(c Config) (*Net, error) {
 }
 
 // layered returns host with a tap and an emulator, either of which may be nil.
-func layered(host *hostNet, tap Tap, emulator *netem.Emulator) transport.Net {
+func layered(host *hostNet, t tap.Tap, emulator *netem.Emulator) transport.Net {
 	var n transport.Net = host
-	if tap != nil {
-		n = &tappedNet{host, tap}
+	if t != nil {
+		n = &tappedNet{host, t}
 	}
 	return emulator.Net(n)
 }
@@ -99,6 +100,15 @@ func (n *Net) Update() error { return n.host.UpdateInterfaces() }
 
 // Close aborts connection attempts to TURN servers.
 func (n *Net) Close() { n.stop() }
+
+// BeginBurst lets the sockets collect the datagrams that are written until EndBurst, see udp.Group.
+func (n *Net) BeginBurst() { n.host.sockets.BeginBurst() }
+
+// InBurst reports whether the sockets collect datagrams.
+func (n *Net) InBurst() bool { return n.host.sockets.InBurst() }
+
+// EndBurst sends the datagrams of the burst.
+func (n *Net) EndBurst() { n.host.sockets.EndBurst() }
 
 // sources returns the addresses from which servers are reached: with a filter one address of a
 // family, that towards the Internet if it is selected, else the invalid address for any.
@@ -192,7 +202,7 @@ const udpReadBuffer = 4 << 20
 func (n *hostNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
 	conn, err := n.listenUDP(network, local)
 	if udp, ok := conn.(*net.UDPConn); ok && err == nil && !isMDNS(local) {
-		return newUDPSocket(udp, n), nil
+		return n.sockets.Wrap(udp), nil
 	}
 	return conn, err
 }
@@ -213,4 +223,35 @@ func newHostNet(filter InterfaceFilter) (*hostNet, error) {
 		return nil, fmt.Errorf("failed to list the network interfaces: %w", err)
 	}
 	return &hostNet{Net: host, filter: filter}, nil
+}
+
+// tappedNet is the host's network with a tap.
+type tappedNet struct {
+	*hostNet
+	tap tap.Tap
+}
+
+// ListenUDP implements transport.Net.
+func (n *tappedNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
+	conn, err := n.hostNet.listenUDP(network, local)
+	if udp, ok := conn.(*net.UDPConn); ok && err == nil && !isMDNS(local) {
+		return tap.UDP(udp, n.tap), nil
+	}
+	return conn, err
+}
+
+// ListenPacket implements transport.Net.
+func (n *tappedNet) ListenPacket(network, address string) (net.PacketConn, error) {
+	conn, err := n.hostNet.ListenPacket(network, address)
+	if udp, ok := conn.(*net.UDPConn); ok && err == nil {
+		return tap.UDP(udp, n.tap), nil
+	}
+	return conn, err
+}
+
+const mdnsPort = 5353
+
+// isMDNS reports whether a socket is that of multicast DNS, which Pion needs unwrapped.
+func isMDNS(local *net.UDPAddr) bool {
+	return local != nil && (local.IP.IsMulticast() || local.Port == mdnsPort)
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/pion/stun/v4"
 	"golang.org/x/net/proxy"
+
+	"parley/peer/internal/tap"
 )
 
 // turnDialTimeout bounds the connection to a TURN server and the TLS handshake. The kernel tries
@@ -54,7 +56,7 @@ func (d *turnDialer) dialTCP(address, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tappedConn(conn, d.net.config.Tap), nil
+	return tap.TCP(conn, d.net.config.Tap), nil
 }
 
 // dialTLS connects to a server with the certificate of a domain.

@@ -127,7 +127,7 @@ var names = []struct {
 	{"SCTP", regexp.MustCompile(`^github\.com/pion/(sctp|datachannel)[./]`)},
 	{"DTLS", regexp.MustCompile(`^github\.com/pion/dtls`)},
 	{"SRTP", regexp.MustCompile(`^github\.com/pion/srtp`)},
-	{"ICE and sockets", regexp.MustCompile(`^(github\.com/pion/(ice|stun|transport|webrtc/v4/internal/mux)|parley/peer/internal/icenet|net\.|internal/poll)`)},
+	{"ICE and sockets", regexp.MustCompile(`^(github\.com/pion/(ice|stun|transport|webrtc/v4/internal/mux)|parley/peer/internal/(candidate|icenet|netaddr|tap|turnclient|udp)|net\.|internal/poll)`)},
 	{"RTP and RTCP", regexp.MustCompile(`^(github\.com/pion/(rtp|rtcp|interceptor|webrtc)|parley/peer)`)},
 	{"media", regexp.MustCompile(`^parley/(media|cmd)`)},
 }

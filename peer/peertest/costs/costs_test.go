@@ -21,7 +21,7 @@ samples/count cpu/nanoseconds
 Locations
      1: 0x40 M=1 internal/runtime/syscall.Syscall6 /go/asm.s:36:0 s=28
      2: 0x41 M=1 golang.org/x/sys/unix.sendmsg /go/a.go:1:0 s=1
-             parley/peer/internal/icenet.(*udpSocket).WriteToAddrPort /go/b.go:2:0 s=1
+             parley/peer/internal/udp.(*socket).WriteToAddrPort /go/b.go:2:0 s=1
      3: 0x42 M=1 github.com/pion/sctp.(*Association).writeLoop /go/c.go:3:0 s=1
      4: 0x43 M=1 runtime.nextFreeFast /go/malloc.go:1:0 s=1(inline)
              runtime.mallocgc /go/malloc.go:2:0 s=1

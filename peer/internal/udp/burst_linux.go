@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package icenet
+package udp
 
 import (
 	"net/netip"
@@ -51,7 +51,7 @@ func canSegment(socket syscall.RawConn) (ok bool) {
 
 // collect keeps a copy of a datagram until the end of the burst. It reports whether it did. If not,
 // all that was collected before is sent.
-func (s *udpSocket) collect(b []byte, to netip.AddrPort) bool {
+func (s *socket) collect(b []byte, to netip.AddrPort) bool {
 	c := &s.collection
 	c.mu.Lock()
 	if c.count > 0 && (c.ended || to != c.to || len(b) > c.size || c.count == maxSegments || len(c.data)+len(b) > maxSegmentBytes) {
@@ -69,13 +69,13 @@ func (s *udpSocket) collect(b []byte, to netip.AddrPort) bool {
 	c.data, c.count, c.ended = append(c.data, b...), c.count+1, len(b) < c.size
 	c.mu.Unlock()
 	if first {
-		s.bursts.add(s)
+		s.group.add(s)
 	}
 	return true
 }
 
 // flush implements flusher.
-func (s *udpSocket) flush() {
+func (s *socket) flush() {
 	s.collection.mu.Lock()
 	defer s.collection.mu.Unlock()
 	s.sendCollection()
@@ -83,7 +83,7 @@ func (s *udpSocket) flush() {
 
 // sendCollection sends the datagrams collected in one system call, or one by one if that fails. An
 // error of a datagram is lost like the datagram. sendCollection is called with collection.mu held.
-func (s *udpSocket) sendCollection() {
+func (s *socket) sendCollection() {
 	c := &s.collection
 	if c.count == 0 {
 		return
@@ -102,7 +102,7 @@ func (s *udpSocket) sendCollection() {
 // sendSegments reports whether one system call has sent all datagrams. If the kernel refuses
 // segmentation, as for a path without checksum offload (EIO) or with an MTU below the size of a
 // datagram (EINVAL), it is not tried again.
-func (s *udpSocket) sendSegments() (ok bool) {
+func (s *socket) sendSegments() (ok bool) {
 	c := &s.collection
 	var sockaddr syscall.RawSockaddrAny
 	control := segmentControl{size: uint16(c.size)}

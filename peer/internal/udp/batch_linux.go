@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package icenet
+package udp
 
 import (
 	"net/netip"

@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package icenet
+package udp
 
 import (
 	"encoding/binary"
@@ -14,17 +14,17 @@ import (
 	"github.com/pion/transport/v4"
 )
 
-// udpSocket is a UDP socket that ICE reads and writes by raw non-blocking system calls, which do
+// socket is a UDP socket that ICE reads and writes by raw non-blocking system calls, which do
 // not enter the Go scheduler. For a call that enters it, the scheduler wakes up the thread that
 // looks for blocked calls. That takes a sixth of the CPU time of a process that receives audio on
 // many sockets.
-type udpSocket struct {
+type socket struct {
 	*net.UDPConn
 	raw  syscall.RawConn
 	is4  bool                  // the socket is of IPv4
 	read func(fd uintptr) bool // receive, as a value that is made once
 
-	bursts     *bursts
+	group      *Group
 	collection collection
 
 	mu          sync.Mutex // held while reading; guards the following
@@ -32,7 +32,6 @@ type udpSocket struct {
 	n           int
 	from        syscall.RawSockaddrAny
 	err         error
-	batches     *sync.Pool
 	batch       *batch                                   // with datagrams that were received but not read; may be nil
 	batched     bool                                     // datagrams are received in batches, for the kernel coalesces them
 	refused     bool                                     // the kernel refuses batches
@@ -40,14 +39,15 @@ type udpSocket struct {
 	ready       int                                      // datagrams in turn that nobody had to wait for
 }
 
-// newUDPSocket returns a UDP socket for ICE, which may be conn itself.
-func newUDPSocket(conn *net.UDPConn, host *hostNet) transport.UDPConn {
+// Wrap adds conn to the group. It returns the socket to use and close in place of conn, which may be
+// conn itself.
+func (g *Group) Wrap(conn *net.UDPConn) transport.UDPConn {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return conn
 	}
 	local, _ := conn.LocalAddr().(*net.UDPAddr)
-	s := &udpSocket{UDPConn: conn, raw: raw, bursts: &host.bursts, batches: &host.batches, is4: local != nil && len(local.IP) == net.IPv4len}
+	s := &socket{UDPConn: conn, raw: raw, group: g, is4: local != nil && len(local.IP) == net.IPv4len}
 	s.read, s.receiveMany = s.receive, (*batch).receive
 	s.collection.refused = !canSegment(raw)
 	return s
@@ -55,7 +55,7 @@ func newUDPSocket(conn *net.UDPConn, host *hostNet) transport.UDPConn {
 
 // ReadFromAddrPort implements ice.AddrPortReaderWriter. Datagrams that were received together are
 // returned even after the read deadline.
-func (s *udpSocket) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
+func (s *socket) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	if len(b) == 0 {
 		_, from, err := s.ReadFromAddrPort(make([]byte, 1))
 		return 0, from, err
@@ -84,7 +84,7 @@ func (s *udpSocket) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 }
 
 // Close closes the socket. Datagrams that were received but not read are lost.
-func (s *udpSocket) Close() error {
+func (s *socket) Close() error {
 	err := s.UDPConn.Close() // ends a read in progress
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,16 +93,16 @@ func (s *udpSocket) Close() error {
 }
 
 // dropBatch is called with mu held.
-func (s *udpSocket) dropBatch() {
+func (s *socket) dropBatch() {
 	if s.batch != nil {
-		s.batches.Put(s.batch)
+		s.group.batches.Put(s.batch)
 		s.batch = nil
 	}
 }
 
 // receive receives one datagram into buffer, or several into batch. It returns false if there is
 // none. receive is called with mu held.
-func (s *udpSocket) receive(fd uintptr) bool {
+func (s *socket) receive(fd uintptr) bool {
 	for {
 		switch errno := s.receiveNow(fd); errno {
 		case 0:
@@ -122,14 +122,14 @@ func (s *udpSocket) receive(fd uintptr) bool {
 
 // receiveNow receives what is there: a batch once datagrams come faster than they are read.
 // receiveNow is called with mu held.
-func (s *udpSocket) receiveNow(fd uintptr) syscall.Errno {
+func (s *socket) receiveNow(fd uintptr) syscall.Errno {
 	if !s.batched && (s.refused || s.ready < batchAfter) {
 		return s.receiveOne(fd)
 	}
-	b := newBatch(s.batches)
+	b := newBatch(&s.group.batches)
 	errno := s.receiveMany(b, fd)
 	if errno != 0 {
-		s.batches.Put(b)
+		s.group.batches.Put(b)
 		if !s.batched && errno != syscall.EAGAIN && errno != syscall.EINTR { // as in a sandbox
 			s.refused = true
 			return s.receiveOne(fd)
@@ -145,7 +145,7 @@ func (s *udpSocket) receiveNow(fd uintptr) syscall.Errno {
 }
 
 // receiveOne receives one datagram into buffer. receiveOne is called with mu held.
-func (s *udpSocket) receiveOne(fd uintptr) syscall.Errno {
+func (s *socket) receiveOne(fd uintptr) syscall.Errno {
 	size := uint32(unsafe.Sizeof(s.from))
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&s.buffer[0])), uintptr(len(s.buffer)),
 		syscall.MSG_DONTWAIT, uintptr(unsafe.Pointer(&s.from)), uintptr(unsafe.Pointer(&size)))
@@ -157,12 +157,12 @@ func (s *udpSocket) receiveOne(fd uintptr) syscall.Errno {
 // what was received before, and take coalesced datagrams for one.
 
 // ReadFromUDPAddrPort reads a datagram.
-func (s *udpSocket) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
+func (s *socket) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
 	return s.ReadFromAddrPort(b)
 }
 
 // ReadFromUDP implements transport.UDPConn.
-func (s *udpSocket) ReadFromUDP(b []byte) (int, *net.UDPAddr, error) {
+func (s *socket) ReadFromUDP(b []byte) (int, *net.UDPAddr, error) {
 	n, from, err := s.ReadFromAddrPort(b)
 	if err != nil {
 		return n, nil, err
@@ -171,7 +171,7 @@ func (s *udpSocket) ReadFromUDP(b []byte) (int, *net.UDPAddr, error) {
 }
 
 // ReadFrom implements net.PacketConn.
-func (s *udpSocket) ReadFrom(b []byte) (int, net.Addr, error) {
+func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
 	n, from, err := s.ReadFromUDP(b)
 	if err != nil {
 		return n, nil, err // without a *net.UDPAddr that is nil
@@ -180,13 +180,13 @@ func (s *udpSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 }
 
 // ReadMsgUDP implements transport.UDPConn. It returns no control messages.
-func (s *udpSocket) ReadMsgUDP(b, _ []byte) (n, oobn, flags int, from *net.UDPAddr, err error) {
+func (s *socket) ReadMsgUDP(b, _ []byte) (n, oobn, flags int, from *net.UDPAddr, err error) {
 	n, from, err = s.ReadFromUDP(b)
 	return n, 0, 0, from, err
 }
 
 // Read implements net.Conn.
-func (s *udpSocket) Read(b []byte) (int, error) {
+func (s *socket) Read(b []byte) (int, error) {
 	n, _, err := s.ReadFromAddrPort(b)
 	return n, err
 }
@@ -212,9 +212,9 @@ func addrPortOf(from *syscall.RawSockaddrAny) netip.AddrPort {
 }
 
 // WriteToAddrPort implements ice.AddrPortReaderWriter. It may collect b during a burst.
-func (s *udpSocket) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+func (s *socket) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	switch {
-	case s.bursts.active.Load() && s.canSend(b, to) && s.collect(b, to):
+	case s.group.active.Load() && s.canSend(b, to) && s.collect(b, to):
 		return len(b), nil
 	case s.collection.waiting.Load(): // the burst ends
 		s.flush()
@@ -223,13 +223,13 @@ func (s *udpSocket) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 }
 
 // canSend reports whether send can send b.
-func (s *udpSocket) canSend(b []byte, to netip.AddrPort) bool {
+func (s *socket) canSend(b []byte, to netip.AddrPort) bool {
 	return len(b) > 0 && to.Addr().Zone() == "" && (to.Addr().Is4() || !s.is4)
 }
 
 // sendOne sends a datagram. What cannot be sent at once is left to the net package, which waits or
 // returns the error.
-func (s *udpSocket) sendOne(b []byte, to netip.AddrPort) (int, error) {
+func (s *socket) sendOne(b []byte, to netip.AddrPort) (int, error) {
 	if s.canSend(b, to) {
 		if n, ok := s.send(b, to); ok {
 			return n, nil
@@ -239,7 +239,7 @@ func (s *udpSocket) sendOne(b []byte, to netip.AddrPort) (int, error) {
 }
 
 // send reports whether a datagram was sent at once.
-func (s *udpSocket) send(b []byte, to netip.AddrPort) (n int, ok bool) {
+func (s *socket) send(b []byte, to netip.AddrPort) (n int, ok bool) {
 	var sockaddr syscall.RawSockaddrAny
 	size := setAddrPort(&sockaddr, to, s.is4)
 	err := s.raw.Control(func(fd uintptr) {

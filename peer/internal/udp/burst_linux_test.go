@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package icenet
+package udp
 
 import (
 	"bytes"
@@ -20,35 +20,36 @@ import (
 	"parley/peer/internal/netaddr"
 )
 
-// burstEnds returns a Net, a socket of it, and two sockets that receive.
-func burstEnds(t *testing.T, address string) (*Net, *udpSocket, [2]*net.UDPConn) {
+// listen returns a UDP socket with space for what a test sends at once.
+func listen(t *testing.T, address string) *net.UDPConn {
 	t.Helper()
-	n, err := New(Config{})
+	local, err := net.ResolveUDPAddr("udp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(n.Close)
-	listen, err := net.ResolveUDPAddr("udp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := n.ListenUDP("udp", listen)
+	conn, err := net.ListenUDP("udp", local)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetReadBuffer(4 << 20)
+	return conn
+}
+
+// burstEnds returns a Group, a socket of it, and two sockets that receive.
+func burstEnds(t *testing.T, address string) (*Group, *socket, [2]*net.UDPConn) {
+	t.Helper()
+	g := &Group{}
+	s := g.Wrap(listen(t, address)).(*socket)
+	t.Cleanup(func() { _ = s.Close() })
 	var to [2]*net.UDPConn
 	for i := range to {
-		if to[i], err = net.ListenUDP("udp", listen); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = to[i].Close() })
-		_ = to[i].SetReadBuffer(udpReadBuffer)
+		to[i] = listen(t, address)
 		if err := to[i].SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return n, conn.(*udpSocket), to
+	return g, s, to
 }
 
 // numbered returns a datagram of a size that begins with a number.
@@ -85,9 +86,9 @@ func TestBurst(t *testing.T) {
 	for name, size := range sizes {
 		for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 			t.Run(name+" "+address, func(t *testing.T) {
-				n, socket, to := burstEnds(t, address)
+				g, socket, to := burstEnds(t, address)
 				var want [2][][]byte
-				n.BeginBurst()
+				g.BeginBurst()
 				for i := range 200 {
 					b, end := numbered(i, size(i)), i/50%2
 					want[end] = append(want[end], slices.Clone(b))
@@ -97,7 +98,7 @@ func TestBurst(t *testing.T) {
 					}
 					clear(b) // the caller may use it again
 				}
-				n.EndBurst()
+				g.EndBurst()
 				for end := range to {
 					receiveNumbered(t, to[end], want[end])
 				}
@@ -111,7 +112,7 @@ func TestBurst(t *testing.T) {
 
 // Datagrams wait for the end of their burst, and without a burst for nothing.
 func TestBurstEnds(t *testing.T) {
-	n, socket, to := burstEnds(t, "127.0.0.1:0")
+	g, socket, to := burstEnds(t, "127.0.0.1:0")
 	at := netaddr.AddrPort(to[0].LocalAddr())
 	write := func(number int) []byte {
 		b := numbered(number, 1000)
@@ -121,12 +122,12 @@ func TestBurstEnds(t *testing.T) {
 		return b
 	}
 	receiveNumbered(t, to[0], [][]byte{write(1)})
-	n.BeginBurst()
+	g.BeginBurst()
 	collected := [][]byte{write(2), write(3)}
 	if got := socket.collection.count; got != 2 {
 		t.Errorf("%d datagrams collected, want 2", got)
 	}
-	n.EndBurst()
+	g.EndBurst()
 	receiveNumbered(t, to[0], collected)
 	receiveNumbered(t, to[0], [][]byte{write(4)})
 	// A goroutine that has seen the burst may write after its end.
@@ -138,7 +139,7 @@ func TestBurstEnds(t *testing.T) {
 
 // A kernel that refuses segmentation gets the datagrams one by one, and is not asked again.
 func TestBurstIsRefused(t *testing.T) {
-	n, socket, to := burstEnds(t, "127.0.0.1:0")
+	g, socket, to := burstEnds(t, "127.0.0.1:0")
 	at := netaddr.AddrPort(to[0].LocalAddr())
 	var want [][]byte
 	c := &socket.collection
@@ -155,8 +156,8 @@ func TestBurstIsRefused(t *testing.T) {
 		t.Error("the kernel has taken 200 segments")
 	}
 	receiveNumbered(t, to[0], want)
-	n.BeginBurst()
-	defer n.EndBurst()
+	g.BeginBurst()
+	defer g.EndBurst()
 	if _, err := socket.WriteToAddrPort(want[0], at); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +167,7 @@ func TestBurstIsRefused(t *testing.T) {
 // A kernel that refuses segmentation in the middle of a burst does not change the order. It refuses
 // it here because the socket sends no checksums.
 func TestBurstIsRefusedMeanwhile(t *testing.T) {
-	n, socket, to := burstEnds(t, "127.0.0.1:0")
+	g, socket, to := burstEnds(t, "127.0.0.1:0")
 	if err := socket.raw.Control(func(fd uintptr) {
 		if err := unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_NO_CHECK, 1); err != nil {
 			t.Error(err)
@@ -174,7 +175,7 @@ func TestBurstIsRefusedMeanwhile(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	n.BeginBurst()
+	g.BeginBurst()
 	var want [][]byte
 	for i := range 150 {
 		want = append(want, numbered(i, 1200))
@@ -182,7 +183,7 @@ func TestBurstIsRefusedMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	n.EndBurst()
+	g.EndBurst()
 	receiveNumbered(t, to[0], want)
 	if !socket.collection.refused {
 		t.Error("the kernel has segmented without checksums")
@@ -222,7 +223,7 @@ func (closedSocket) Control(func(uintptr)) error { return net.ErrClosed }
 
 // A socket of both families sends to IPv4-mapped addresses.
 func TestBurstToMappedAddress(t *testing.T) {
-	n, socket, _ := burstEnds(t, "[::]:0")
+	g, socket, _ := burstEnds(t, "[::]:0")
 	to, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -232,14 +233,14 @@ func TestBurstToMappedAddress(t *testing.T) {
 	at := netaddr.AddrPort(to.LocalAddr())
 	for _, at := range []netip.AddrPort{at, netip.AddrPortFrom(netip.AddrFrom16(at.Addr().As16()), at.Port())} {
 		var want [][]byte
-		n.BeginBurst()
+		g.BeginBurst()
 		for i := range 50 {
 			want = append(want, numbered(i, 1000))
 			if _, err := socket.WriteToAddrPort(want[i], at); err != nil {
 				t.Fatal(err)
 			}
 		}
-		n.EndBurst()
+		g.EndBurst()
 		receiveNumbered(t, to, want)
 	}
 	if socket.collection.refused {
@@ -249,32 +250,32 @@ func TestBurstToMappedAddress(t *testing.T) {
 
 // A datagram that is written between the end of a burst and its sending does not overtake it.
 func TestBurstIsNotOvertaken(t *testing.T) {
-	n, socket, to := burstEnds(t, "127.0.0.1:0")
+	g, socket, to := burstEnds(t, "127.0.0.1:0")
 	want := [][]byte{numbered(0, 1200), numbered(1, 1200)}
-	n.BeginBurst()
+	g.BeginBurst()
 	for i, b := range want {
 		if _, err := socket.WriteToAddrPort(b, netaddr.AddrPort(to[0].LocalAddr())); err != nil {
 			t.Fatal(err)
 		}
-		n.host.bursts.active.Store(i > 0)
+		g.active.Store(i > 0)
 	}
-	n.EndBurst()
+	g.EndBurst()
 	receiveNumbered(t, to[0], want)
 }
 
 // What one goroutine sends stays in order while another begins and ends bursts, and closing the
 // socket meanwhile ends both.
 func TestBurstsBesideOthers(t *testing.T) {
-	n, socket, to := burstEnds(t, "127.0.0.1:0")
+	g, socket, to := burstEnds(t, "127.0.0.1:0")
 	var done atomic.Bool
 	var writers sync.WaitGroup
 	writers.Go(func() {
 		for !done.Load() {
-			n.BeginBurst()
+			g.BeginBurst()
 			for i := range 20 {
 				_, _ = socket.WriteToAddrPort(numbered(i, 1200), netaddr.AddrPort(to[1].LocalAddr()))
 			}
-			n.EndBurst()
+			g.EndBurst()
 		}
 	})
 	defer writers.Wait()
@@ -294,22 +295,22 @@ func TestBurstsBesideOthers(t *testing.T) {
 
 // A burst to an address that cannot be reached, or from a closed socket, is lost without harm.
 func TestBurstFails(t *testing.T) {
-	n, socket, to := burstEnds(t, "127.0.0.1:0")
+	g, socket, to := burstEnds(t, "127.0.0.1:0")
 	at := netaddr.AddrPort(to[0].LocalAddr())
 	for _, to := range []netip.AddrPort{netip.MustParseAddrPort("255.255.255.255:9"), at} {
-		n.BeginBurst()
+		g.BeginBurst()
 		for i := range 10 {
 			if _, err := socket.WriteToAddrPort(numbered(i, 1000), to); err != nil {
 				t.Fatal(err)
 			}
 		}
-		n.EndBurst()
+		g.EndBurst()
 	}
 	receiveNumbered(t, to[0], [][]byte{numbered(0, 1000)})
-	n.BeginBurst()
+	g.BeginBurst()
 	_, _ = socket.WriteToAddrPort(numbered(1, 1000), at)
 	_ = socket.Close()
-	n.EndBurst()
+	g.EndBurst()
 	if _, err := socket.WriteToAddrPort(numbered(2, 1000), at); err == nil || os.IsTimeout(err) {
 		t.Errorf("write to a closed socket: %v", err)
 	}

@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package icenet
+package udp
 
 import (
 	"bytes"
@@ -10,68 +10,66 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"parley/peer/internal/netaddr"
-	"parley/peer/netem"
 )
 
 // readers are the methods by which a socket is read.
-var readers = map[string]func(s *udpSocket, b []byte) (int, netip.AddrPort, error){
-	"ReadFromAddrPort":    (*udpSocket).ReadFromAddrPort,
-	"ReadFromUDPAddrPort": (*udpSocket).ReadFromUDPAddrPort,
-	"Read": func(s *udpSocket, b []byte) (int, netip.AddrPort, error) {
+var readers = map[string]func(s *socket, b []byte) (int, netip.AddrPort, error){
+	"ReadFromAddrPort":    (*socket).ReadFromAddrPort,
+	"ReadFromUDPAddrPort": (*socket).ReadFromUDPAddrPort,
+	"Read": func(s *socket, b []byte) (int, netip.AddrPort, error) {
 		n, err := s.Read(b)
 		return n, netip.AddrPort{}, err
 	},
-	"ReadFrom": func(s *udpSocket, b []byte) (int, netip.AddrPort, error) {
+	"ReadFrom": func(s *socket, b []byte) (int, netip.AddrPort, error) {
 		n, from, err := s.ReadFrom(b)
 		return n, netaddr.AddrPort(from), err
 	},
-	"ReadFromUDP": func(s *udpSocket, b []byte) (int, netip.AddrPort, error) {
+	"ReadFromUDP": func(s *socket, b []byte) (int, netip.AddrPort, error) {
 		n, from, err := s.ReadFromUDP(b)
 		return n, from.AddrPort(), err
 	},
-	"ReadMsgUDP": func(s *udpSocket, b []byte) (int, netip.AddrPort, error) {
+	"ReadMsgUDP": func(s *socket, b []byte) (int, netip.AddrPort, error) {
 		n, _, _, from, err := s.ReadMsgUDP(b, nil)
 		return n, from.AddrPort(), err
 	},
 }
 
-// batchEnds returns a socket that receives in batches, and two Nets with a socket each that send to
+// batchEnds returns a socket that receives in batches, and two Groups with a socket each that send to
 // it.
-func batchEnds(t *testing.T, address string) (*udpSocket, [2]*Net, [2]*udpSocket) {
+func batchEnds(t *testing.T, address string) (*socket, [2]*Group, [2]*socket) {
 	t.Helper()
-	var nets [2]*Net
-	var from [2]*udpSocket
-	_, socket, _ := burstEnds(t, address)
-	for i := range nets {
-		nets[i], from[i], _ = burstEnds(t, address)
+	var groups [2]*Group
+	var from [2]*socket
+	_, to, _ := burstEnds(t, address)
+	for i := range groups {
+		groups[i], from[i], _ = burstEnds(t, address)
 	}
-	if err := socket.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := to.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	const first = batchAfter + 1
 	for i := range first {
-		sendTo(t, from[0], socket, numbered(i, 100))
+		sendTo(t, from[0], to, numbered(i, 100))
 	}
 	b := make([]byte, 1<<16)
 	for i := range first {
-		if n, _, err := socket.ReadFromAddrPort(b); n != 100 || err != nil || int(binary.BigEndian.Uint16(b)) != i {
+		if n, _, err := to.ReadFromAddrPort(b); n != 100 || err != nil || int(binary.BigEndian.Uint16(b)) != i {
 			t.Fatalf("datagram %d: %d bytes, %v", i, n, err)
 		}
 	}
-	if !socket.batched || socket.batch != nil {
-		t.Fatalf("after %d datagrams in turn: batched %t, with a batch %t", first, socket.batched, socket.batch != nil)
+	if !to.batched || to.batch != nil {
+		t.Fatalf("after %d datagrams in turn: batched %t, with a batch %t", first, to.batched, to.batch != nil)
 	}
-	return socket, nets, from
+	return to, groups, from
 }
 
-func sendTo(t *testing.T, from, to *udpSocket, b []byte) {
+func sendTo(t *testing.T, from, to *socket, b []byte) {
 	t.Helper()
 	if n, err := from.WriteToAddrPort(b, netaddr.AddrPort(to.LocalAddr())); n != len(b) || err != nil {
 		t.Fatalf("WriteToAddrPort: %d, %v", n, err)
@@ -91,7 +89,7 @@ func TestBatch(t *testing.T) {
 		for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 			for method, read := range readers {
 				t.Run(fmt.Sprint(name, " ", address, " ", method), func(t *testing.T) {
-					socket, nets, from := batchEnds(t, address)
+					socket, groups, from := batchEnds(t, address)
 					type datagram struct {
 						from netip.AddrPort
 						data []byte
@@ -100,13 +98,13 @@ func TestBatch(t *testing.T) {
 					for i := range 200 {
 						end := i / 50 % 2
 						if i%50 == 0 {
-							nets[end].BeginBurst()
+							groups[end].BeginBurst()
 						}
 						b := bytes.Repeat([]byte{byte(i)}, size(i))
 						sendTo(t, from[end], socket, b)
 						want = append(want, datagram{netaddr.AddrPort(from[end].LocalAddr()), b})
 						if i%50 == 49 {
-							nets[end].EndBurst()
+							groups[end].EndBurst()
 						}
 					}
 					p := make([]byte, 10_000)
@@ -127,7 +125,7 @@ func TestBatch(t *testing.T) {
 
 // The kernel coalesces what one call has sent: else TestBatch would prove less than it seems to.
 func TestCoalescedDatagrams(t *testing.T) {
-	socket, nets, from := batchEnds(t, "127.0.0.1:0")
+	socket, groups, from := batchEnds(t, "127.0.0.1:0")
 	if err := socket.raw.Control(func(fd uintptr) {
 		if on, err := unix.GetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO); err != nil || on == 0 {
 			t.Skipf("this kernel does not coalesce: %v", err)
@@ -135,11 +133,11 @@ func TestCoalescedDatagrams(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	nets[0].BeginBurst()
+	groups[0].BeginBurst()
 	for i := range 30 {
 		sendTo(t, from[0], socket, numbered(i, 1000))
 	}
-	nets[0].EndBurst()
+	groups[0].EndBurst()
 	b := make([]byte, 10) // what does not fit is lost, of this datagram only
 	for i := range 30 {
 		n, _, err := socket.ReadFromAddrPort(b)
@@ -229,67 +227,5 @@ func TestBatchAfterICMP(t *testing.T) {
 		if n, _, err := socket.ReadFromAddrPort(b); n != 100 || err != nil || int(binary.BigEndian.Uint16(b)) != i {
 			t.Fatalf("datagram %d: %d bytes, %v", i, n, err)
 		}
-	}
-}
-
-// countTap counts the datagrams received, by size.
-type countTap struct {
-	mu    sync.Mutex
-	sizes map[int]int
-}
-
-func (c *countTap) Datagram(out bool, _, _ netip.AddrPort, data []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !out {
-		c.sizes[len(data)]++
-	}
-}
-
-func (*countTap) Segment(bool, netip.AddrPort, netip.AddrPort, []byte) {}
-
-// An emulator and a tap above a socket see each datagram by itself.
-func TestBatchBelow(t *testing.T) {
-	tap := &countTap{sizes: map[int]int{}}
-	emulator := netem.NewEmulator(netem.Config{Delay: time.Millisecond})
-	t.Cleanup(func() { _ = emulator.Close() })
-	for name, config := range map[string]Config{"tap": {Tap: tap}, "netem": {Netem: emulator}} {
-		t.Run(name, func(t *testing.T) {
-			n, err := New(config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(n.Close)
-			conn, err := n.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = conn.Close() })
-			if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-				t.Fatal(err)
-			}
-			sender, from, _ := burstEnds(t, "127.0.0.1:0")
-			const bursts, datagrams = 20, 10
-			b := make([]byte, 10_000)
-			for burst := range bursts {
-				sender.BeginBurst()
-				for i := range datagrams {
-					if _, err := from.WriteToAddrPort(numbered(burst*datagrams+i, 1000), netaddr.AddrPort(conn.LocalAddr())); err != nil {
-						t.Fatal(err)
-					}
-				}
-				sender.EndBurst()
-			}
-			for i := range bursts * datagrams {
-				if n, _, err := conn.ReadFrom(b); n != 1000 || err != nil || int(binary.BigEndian.Uint16(b)) != i {
-					t.Fatalf("datagram %d: %d bytes, %v", i, n, err)
-				}
-			}
-		})
-	}
-	tap.mu.Lock()
-	defer tap.mu.Unlock()
-	if len(tap.sizes) != 1 || tap.sizes[1000] != 200 {
-		t.Errorf("the tap saw datagrams by size %v, want 200 of 1000 bytes", tap.sizes)
 	}
 }
