@@ -94,9 +94,17 @@ func TestInterfaceFilter(t *testing.T) {
 	}
 }
 
+// localTap notes the address of the socket that a datagram is sent from.
+type localTap struct{ local netip.AddrPort }
+
+func (t *localTap) Datagram(_ bool, local, _ netip.AddrPort, _ []byte) { t.local = local }
+
+func (*localTap) Segment(bool, netip.AddrPort, netip.AddrPort, []byte) {}
+
 // Sockets towards servers are bound to the selected interfaces.
 func TestServersAreReachedFromSelectedInterfaces(t *testing.T) {
-	n, err := New(Config{Interfaces: InterfaceFilter{Include: []string{"lo*"}}})
+	tap := &localTap{}
+	n, err := New(Config{Interfaces: InterfaceFilter{Include: []string{"lo*"}}, Tap: tap})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +122,10 @@ func TestServersAreReachedFromSelectedInterfaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer turn.Close()
-	if at := netaddr.AddrPort(turn.(*turnPacketConn).PacketConn.LocalAddr()).Addr(); !at.IsLoopback() {
+	if _, err := turn.WriteTo([]byte("to a server"), stun.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	if at := tap.local.Addr(); !at.IsLoopback() {
 		t.Errorf("the socket towards TURN servers is at %v", at)
 	}
 	none, err := New(Config{Interfaces: InterfaceFilter{Include: []string{"no such interface"}}})

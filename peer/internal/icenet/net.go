@@ -1,4 +1,5 @@
-// Package icenet opens the sockets of a call for ICE.
+// Package icenet is the host's network for Pion's ICE agent: which interfaces and addresses it uses,
+// sockets with captures and emulated networks, ports that calls share, and TURN servers.
 package icenet
 
 import (
@@ -6,17 +7,17 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
-	"github.com/pion/stun/v4"
 	"github.com/pion/transport/v4"
-	"github.com/pion/transport/v4/stdnet"
 	"github.com/pion/webrtc/v4"
+	"golang.org/x/net/proxy"
 
 	"parley/peer/internal/tap"
+	"parley/peer/internal/turnclient"
 	"parley/peer/netem"
 )
 
@@ -35,37 +36,6 @@ type Config struct {
 	Interfaces InterfaceFilter
 }
 
-// servers returns the ICE servers.
-func (c *Config) servers() []webrtc.ICEServer {
-	if c.Servers == nil {
-		return nil
-	}
-	return c.Servers()
-}
-
-// passwords returns the passwords that a user of a TURN server may have.
-func (c *Config) passwords(user string) (all []string) {
-	for _, s := range c.servers() {
-		if password, ok := s.Credential.(string); ok && s.Username == user {
-			all = append(all, password)
-		}
-	}
-	return all
-}
-
-// tlsServerName returns the host of the turns: server at an address; ok is false if there is none.
-func (c *Config) tlsServerName(address string) (host string, ok bool) {
-	for _, s := range c.servers() {
-		for _, url := range s.URLs {
-			u, err := stun.ParseURI(url)
-			if err == nil && u.Scheme == stun.SchemeTypeTURNS && hostPort(u) == address {
-				return u.Host, true
-			}
-		}
-	}
-	return "", false
-}
-
 // Net is the host's network as one call uses it. It must be closed.
 type Net struct {
 	transport.Net // with tap and netem
@@ -73,6 +43,7 @@ type Net struct {
 	config        Config
 	dialing       context.Context // of TURN servers
 	stop          context.CancelFunc
+	turn          *turnclient.Dialer
 }
 
 // New returns the host's network.
@@ -83,6 +54,7 @@ func New(c Config) (*Net, error) {
 	}
 	n := &Net{Net: layered(host, c.Tap, c.Netem), host: host, config: c}
 	n.dialing, n.stop = context.WithCancel(context.Background())
+	n.turn = turnclient.NewDialer(n.dialing, turnclient.Config{Servers: c.Servers, TLS: c.TLS, Tap: c.Tap, DialContext: n.dial})
 	return n, nil
 }
 
@@ -98,7 +70,8 @@ func layered(host *hostNet, t tap.Tap, emulator *netem.Emulator) transport.Net {
 // Update lists the interfaces again.
 func (n *Net) Update() error { return n.host.UpdateInterfaces() }
 
-// Close aborts connection attempts to TURN servers.
+// Close ends connection attempts to TURN servers and allocations that wait for a response. The
+// sockets stay open: they belong to Pion.
 func (n *Net) Close() { n.stop() }
 
 // BeginBurst lets the sockets collect the datagrams that are written until EndBurst, see udp.Group.
@@ -109,6 +82,109 @@ func (n *Net) InBurst() bool { return n.host.sockets.InBurst() }
 
 // EndBurst sends the datagrams of the burst.
 func (n *Net) EndBurst() { n.host.sockets.EndBurst() }
+
+// ListenUDP implements transport.Net. Pion asks for sockets at any address to reach STUN servers.
+func (n *Net) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
+	if isMDNS(local) || local != nil && len(local.IP) > 0 && !local.IP.IsUnspecified() {
+		return n.Net.ListenUDP(network, local)
+	}
+	local, err := n.bind(network, local)
+	if err != nil {
+		return nil, err
+	}
+	return n.Net.ListenUDP(network, local)
+}
+
+// DialUDP implements transport.Net. Pion calls it for TURN servers reached over DTLS.
+func (n *Net) DialUDP(network string, local, remote *net.UDPAddr) (transport.UDPConn, error) {
+	if local == nil {
+		var err error
+		if local, err = n.bind(network, nil); err != nil {
+			return nil, err
+		}
+	}
+	return n.Net.DialUDP(network, local, remote)
+}
+
+// bind returns the address of a selected interface in place of any address, with the same port.
+func (n *Net) bind(network string, local *net.UDPAddr) (*net.UDPAddr, error) {
+	if !n.config.Interfaces.active() {
+		return local, nil
+	}
+	port := 0
+	if local != nil {
+		port = local.Port
+	}
+	for _, ip := range n.sources() {
+		if network == "udp" || ip.Is4() == (network == "udp4") {
+			return net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(port))), nil
+		}
+	}
+	return nil, errNoInterface
+}
+
+// ListenPacket implements transport.Net. Pion calls it for TURN servers only. Up to v4.4.2 pion/ice
+// requests IPv4 sockets for them (gatherCandidatesRelay); this one reaches IPv6 servers, too.
+func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
+	if address == "0.0.0.0:0" {
+		sources := n.sources()
+		if len(sources) == 0 {
+			return nil, errNoInterface
+		}
+		network, address = "udp", ":0"
+		if sources[0].IsValid() {
+			address = netip.AddrPortFrom(sources[0], 0).String()
+		}
+	}
+	conn, err := n.Net.ListenPacket(network, address)
+	if err != nil {
+		return nil, err
+	}
+	return n.turn.PacketConn(conn), nil
+}
+
+// ResolveUDPAddr implements transport.Net. For a TURN server (network "udp") it returns an address
+// to which the host has a route: an IPv4 address if possible, else an IPv6 one. The standard
+// implementation prefers IPv4 without looking at routes.
+func (n *Net) ResolveUDPAddr(network, address string) (*net.UDPAddr, error) {
+	if network != "udp" {
+		return n.Net.ResolveUDPAddr(network, address)
+	}
+	var failed error
+	for _, family := range []string{"udp4", "udp6"} {
+		conn, err := n.dial(n.dialing, family, address) // sends nothing
+		if err == nil {
+			defer conn.Close()
+			return conn.RemoteAddr().(*net.UDPAddr), nil
+		}
+		failed = errors.Join(failed, err)
+	}
+	return nil, failed
+}
+
+// ProxyDialer returns a dialer of TURN servers over TCP and TLS for Pion's SetICEProxyDialer.
+func (n *Net) ProxyDialer() proxy.Dialer { return n.turn }
+
+// dial connects to a server from a selected interface.
+func (n *Net) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	failed := errNoInterface
+	for _, source := range n.sources() {
+		d := &net.Dialer{}
+		switch {
+		case !source.IsValid():
+		case strings.HasPrefix(network, "tcp"):
+			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
+		default:
+			d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
+		}
+		conn, err := d.DialContext(ctx, network, address)
+		if err == nil {
+			return conn, nil
+		}
+		failed = err
+	}
+	return nil, failed
+}
 
 // sources returns the addresses from which servers are reached: with a filter one address of a
 // family, that towards the Internet if it is selected, else the invalid address for any.
@@ -153,105 +229,3 @@ func (n *Net) sources() []netip.Addr {
 
 // errNoInterface is returned where no selected interface has an address.
 var errNoInterface = errors.New("no address on the selected interfaces; see --interface and --exclude-interface")
-
-// ListenUDP implements transport.Net. Pion asks for sockets at any address to reach STUN servers.
-func (n *Net) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
-	if isMDNS(local) || local != nil && len(local.IP) > 0 && !local.IP.IsUnspecified() {
-		return n.Net.ListenUDP(network, local)
-	}
-	local, err := n.bind(network, local)
-	if err != nil {
-		return nil, err
-	}
-	return n.Net.ListenUDP(network, local)
-}
-
-// DialUDP implements transport.Net. Pion calls it for TURN servers reached over DTLS.
-func (n *Net) DialUDP(network string, local, remote *net.UDPAddr) (transport.UDPConn, error) {
-	if local == nil {
-		var err error
-		if local, err = n.bind(network, nil); err != nil {
-			return nil, err
-		}
-	}
-	return n.Net.DialUDP(network, local, remote)
-}
-
-// bind returns the address of a selected interface in place of any address, with the same port.
-func (n *Net) bind(network string, local *net.UDPAddr) (*net.UDPAddr, error) {
-	if !n.config.Interfaces.active() {
-		return local, nil
-	}
-	port := 0
-	if local != nil {
-		port = local.Port
-	}
-	for _, ip := range n.sources() {
-		if network == "udp" || ip.Is4() == (network == "udp4") {
-			return net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(port))), nil
-		}
-	}
-	return nil, errNoInterface
-}
-
-// udpReadBuffer is the receive buffer requested for each UDP socket, in bytes. The usual 208 KiB
-// overflow during bulk transfer, and SCTP takes that for congestion.
-const udpReadBuffer = 4 << 20
-
-// ListenUDP implements transport.Net.
-func (n *hostNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
-	conn, err := n.listenUDP(network, local)
-	if udp, ok := conn.(*net.UDPConn); ok && err == nil && !isMDNS(local) {
-		return n.sockets.Wrap(udp), nil
-	}
-	return conn, err
-}
-
-// listenUDP opens a UDP socket. It returns the connection unwrapped because Pion looks for more
-// methods on it than the interface has.
-func (n *hostNet) listenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
-	conn, err := n.Net.ListenUDP(network, local)
-	if err == nil {
-		_ = conn.SetReadBuffer(udpReadBuffer) // the kernel caps it
-	}
-	return conn, err
-}
-
-func newHostNet(filter InterfaceFilter) (*hostNet, error) {
-	host, err := stdnet.NewNet()
-	if err != nil {
-		return nil, fmt.Errorf("failed to list the network interfaces: %w", err)
-	}
-	return &hostNet{Net: host, filter: filter}, nil
-}
-
-// tappedNet is the host's network with a tap.
-type tappedNet struct {
-	*hostNet
-	tap tap.Tap
-}
-
-// ListenUDP implements transport.Net.
-func (n *tappedNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
-	conn, err := n.hostNet.listenUDP(network, local)
-	if udp, ok := conn.(*net.UDPConn); ok && err == nil && !isMDNS(local) {
-		return tap.UDP(udp, n.tap), nil
-	}
-	return conn, err
-}
-
-// ListenPacket implements transport.Net.
-func (n *tappedNet) ListenPacket(network, address string) (net.PacketConn, error) {
-	conn, err := n.hostNet.ListenPacket(network, address)
-	if udp, ok := conn.(*net.UDPConn); ok && err == nil {
-		return tap.UDP(udp, n.tap), nil
-	}
-	return conn, err
-}
-
-const mdnsPort = 5353
-
-// isMDNS reports whether a socket is that of multicast DNS, which Pion needs unwrapped.
-func isMDNS(local *net.UDPAddr) bool {
-	return local != nil && (local.IP.IsMulticast() || local.Port == mdnsPort)
-}

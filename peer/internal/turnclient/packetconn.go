@@ -1,4 +1,4 @@
-package icenet
+package turnclient
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"parley/peer/internal/netaddr"
 )
 
-// turnPacketConn is a socket to a TURN server that completes what pion/turn leaves out of the
+// packetConn is a socket to a TURN server that completes what pion/turn leaves out of the
 // allocation:
 //
 //   - It requests an IPv4 relay address, as browsers do: it reaches most peers, also from an
@@ -24,7 +24,7 @@ import (
 //   - It follows a server to its alternate (error 300, RFC 8489 section 10).
 //   - It ends an allocation that is waiting for a response when the context is done. pion/turn
 //     waits for 8 s.
-type turnPacketConn struct {
+type packetConn struct {
 	net.PacketConn
 	ctx       context.Context
 	stop      func() bool // of the context's callback
@@ -42,16 +42,16 @@ type turnPacketConn struct {
 	visited []netip.AddrPort // the servers, if there are alternate ones; belongs to the reader
 }
 
-// newTURNPacketConn returns a UDP socket to a TURN server.
-func newTURNPacketConn(ctx context.Context, conn net.PacketConn, passwords func(string) []string) *turnPacketConn {
+// newPacketConn returns a UDP socket to a TURN server.
+func newPacketConn(ctx context.Context, conn net.PacketConn, passwords func(string) []string) *packetConn {
 	r := &redirectedConn{PacketConn: conn}
-	s := &turnPacketConn{PacketConn: r, passwords: passwords, redirect: r.redirect}
+	s := &packetConn{PacketConn: r, passwords: passwords, redirect: r.redirect}
 	s.abortWith(ctx)
 	return s
 }
 
 // abortWith ends a pending allocation once ctx is done.
-func (s *turnPacketConn) abortWith(ctx context.Context) {
+func (s *packetConn) abortWith(ctx context.Context) {
 	s.ctx = ctx
 	s.stop = context.AfterFunc(ctx, func() {
 		s.mu.Lock()
@@ -63,13 +63,13 @@ func (s *turnPacketConn) abortWith(ctx context.Context) {
 }
 
 // Close implements net.PacketConn.
-func (s *turnPacketConn) Close() error {
+func (s *packetConn) Close() error {
 	s.stop()
 	return s.PacketConn.Close()
 }
 
 // LocalAddr implements net.PacketConn. Pion requests a relay address of its family.
-func (s *turnPacketConn) LocalAddr() net.Addr {
+func (s *packetConn) LocalAddr() net.Addr {
 	switch a := s.PacketConn.LocalAddr().(type) {
 	case *net.UDPAddr:
 		return &net.UDPAddr{IP: net.IPv4zero, Port: a.Port}
@@ -81,7 +81,7 @@ func (s *turnPacketConn) LocalAddr() net.Addr {
 }
 
 // WriteTo implements net.PacketConn.
-func (s *turnPacketConn) WriteTo(p []byte, to net.Addr) (int, error) {
+func (s *packetConn) WriteTo(p []byte, to net.Addr) (int, error) {
 	if !isAllocate(p, stun.ClassRequest) {
 		return s.PacketConn.WriteTo(p, to)
 	}
@@ -102,7 +102,7 @@ func (s *turnPacketConn) WriteTo(p []byte, to net.Addr) (int, error) {
 }
 
 // ReadFrom implements net.PacketConn.
-func (s *turnPacketConn) ReadFrom(p []byte) (int, net.Addr, error) {
+func (s *packetConn) ReadFrom(p []byte) (int, net.Addr, error) {
 	for {
 		n, from, err := s.PacketConn.ReadFrom(p)
 		switch {
@@ -129,7 +129,7 @@ func (s *turnPacketConn) ReadFrom(p []byte) (int, net.Addr, error) {
 }
 
 // aborted makes the client end the Allocate transaction, if there is one.
-func (s *turnPacketConn) aborted(p []byte, err error) (int, net.Addr, error) {
+func (s *packetConn) aborted(p []byte, err error) (int, net.Addr, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.allocate == nil {
@@ -150,7 +150,7 @@ func (s *turnPacketConn) aborted(p []byte, err error) (int, net.Addr, error) {
 
 // granted ends the allocation. It removes IPv4 relay addresses from the response to a request for
 // IPv6 and returns its length: coturn 4.6.1 puts 0.0.0.0:0 before the requested address.
-func (s *turnPacketConn) granted(p []byte, n int) int {
+func (s *packetConn) granted(p []byte, n int) int {
 	s.mu.Lock()
 	s.allocate = nil
 	ipv6 := s.ipv6
@@ -168,7 +168,7 @@ func (s *turnPacketConn) granted(p []byte, n int) int {
 // handleError handles an Allocate error response of a server. It returns the request to send
 // instead of passing the response to the client, empty for none, and false if the client handles
 // the response.
-func (s *turnPacketConn) handleError(p []byte, server net.Addr) (request []byte, handled bool) {
+func (s *packetConn) handleError(p []byte, server net.Addr) (request []byte, handled bool) {
 	m := &stun.Message{Raw: slices.Clone(p)}
 	var code stun.ErrorCodeAttribute
 	if m.Decode() != nil || code.GetFrom(m) != nil || !s.pending(p) {
@@ -201,7 +201,7 @@ func (s *turnPacketConn) handleError(p []byte, server net.Addr) (request []byte,
 }
 
 // pending reports whether p belongs to the Allocate transaction that waits for a response.
-func (s *turnPacketConn) pending(p []byte) bool {
+func (s *packetConn) pending(p []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return sameTransaction(p, s.allocate)
@@ -213,7 +213,7 @@ const maxRedirects = 4
 // followAlternate directs the allocation to the alternate server that an error response names. Like
 // libwebrtc, it follows a server once, to an address of the same family, and to a loopback address
 // from a loopback address only.
-func (s *turnPacketConn) followAlternate(m *stun.Message, server net.Addr) error {
+func (s *packetConn) followAlternate(m *stun.Message, server net.Addr) error {
 	var attribute stun.AlternateServer
 	if err := attribute.GetFrom(m); err != nil {
 		return err
@@ -241,7 +241,7 @@ func (s *turnPacketConn) followAlternate(m *stun.Message, server net.Addr) error
 
 // request returns the Allocate request to send for that of the client. It returns requests that it
 // cannot parse or sign unchanged. Called with mu held.
-func (s *turnPacketConn) request() []byte {
+func (s *packetConn) request() []byte {
 	old := &stun.Message{Raw: slices.Clone(s.allocate)}
 	if !s.ipv6 && s.nonce == nil || old.Decode() != nil {
 		return s.allocate

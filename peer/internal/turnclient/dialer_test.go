@@ -1,4 +1,4 @@
-package icenet
+package turnclient
 
 import (
 	"crypto/tls"
@@ -9,13 +9,10 @@ import (
 	"testing"
 
 	"github.com/pion/webrtc/v4"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
 // A turns: server is reached over TLS if its certificate is trusted, others over plain TCP.
-func TestTURNDialer(t *testing.T) {
+func TestDialer(t *testing.T) {
 	web := httptest.NewTLSServer(nil)
 	defer web.Close()
 	servers := func(list []webrtc.ICEServer) func() []webrtc.ICEServer {
@@ -35,12 +32,8 @@ func TestTURNDialer(t *testing.T) {
 		"not turns:": {Config{TLS: &tls.Config{}, Servers: servers([]webrtc.ICEServer{{URLs: []string{"turn:" + address + "?transport=tcp"}}})}, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, err := New(tc.config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer n.Close()
-			conn, err := n.ProxyDialer().Dial("tcp4", address)
+			tc.config.DialContext = new(net.Dialer).DialContext
+			conn, err := NewDialer(t.Context(), tc.config).Dial("tcp4", address)
 			if tc.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.fails) || conn != nil {
 					t.Errorf("got %v, %v", conn, err)
@@ -51,7 +44,7 @@ func TestTURNDialer(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			if _, secure := conn.(*turnStream).current().(*tls.Conn); secure != tc.secure {
+			if _, secure := conn.(*stream).current().(*tls.Conn); secure != tc.secure {
 				t.Errorf("it is a %T", conn)
 			}
 			if _, ok := conn.LocalAddr().(*net.TCPAddr); !ok {

@@ -1,8 +1,9 @@
 //go:build linux
 
-package icenet
+package turnclient
 
 import (
+	"context"
 	"errors"
 	"net"
 	"syscall"
@@ -38,24 +39,23 @@ func blackhole(t *testing.T) *net.TCPAddr {
 	return nil
 }
 
-// A connection to a TURN server that does not answer ends at the timeout, and at once on Close.
-func TestTURNDialTimeout(t *testing.T) {
+// A connection to a TURN server that does not answer ends at the timeout, and at once when the call
+// ends.
+func TestDialTimeout(t *testing.T) {
 	at := blackhole(t).String()
-	n, err := New(Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.Close()
-	d := &turnDialer{net: n, timeout: 100 * time.Millisecond}
-	guard := time.AfterFunc(30*time.Second, n.Close) // without a timeout the kernel gives up much later
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	d := NewDialer(ctx, Config{DialContext: new(net.Dialer).DialContext})
+	d.timeout = 100 * time.Millisecond
+	guard := time.AfterFunc(30*time.Second, cancel) // without a timeout the kernel gives up much later
 	defer guard.Stop()
 	var timeout net.Error
-	if _, err := d.Dial("tcp4", at); !errors.As(err, &timeout) || !timeout.Timeout() || n.dialing.Err() != nil {
+	if _, err := d.Dial("tcp4", at); !errors.As(err, &timeout) || !timeout.Timeout() || ctx.Err() != nil {
 		t.Errorf("Dial: %v, want a timeout", err)
 	}
 	d.timeout = time.Hour
-	time.AfterFunc(100*time.Millisecond, n.Close)
-	if _, err := d.Dial("tcp4", at); err == nil || n.dialing.Err() == nil {
-		t.Errorf("Dial: %v, want an error after Close", err)
+	time.AfterFunc(100*time.Millisecond, cancel)
+	if _, err := d.Dial("tcp4", at); err == nil || ctx.Err() == nil {
+		t.Errorf("Dial: %v, want an error after the end of the call", err)
 	}
 }

@@ -1,4 +1,4 @@
-package icenet
+package turnclient
 
 import (
 	"net"
@@ -10,7 +10,7 @@ import (
 
 // A server without IPv4 relay addresses refuses twice, because the request was retransmitted, and
 // gets one request for an IPv6 relay address. The 0.0.0.0:0 beside it in the response is removed.
-func TestTURNRequestsIPv6(t *testing.T) {
+func TestRequestIPv6Relay(t *testing.T) {
 	server, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -21,7 +21,7 @@ func TestTURNRequestsIPv6(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer local.Close()
-	socket := newTURNPacketConn(t.Context(), local, func(string) []string { return []string{"other", "secret"} })
+	socket := newPacketConn(t.Context(), local, func(string) []string { return []string{"other", "secret"} })
 	key := stun.NewLongTermIntegrity("alice", "parley", "secret")
 	request := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassRequest),
 		stun.NewUsername("alice"), stun.NewRealm("parley"), key, stun.Fingerprint)

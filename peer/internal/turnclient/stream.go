@@ -1,4 +1,4 @@
-package icenet
+package turnclient
 
 import (
 	"bufio"
@@ -15,11 +15,11 @@ import (
 	"github.com/pion/stun/v4"
 )
 
-// turnStream is a turnPacketConn over TCP or TLS. Reads return the byte stream, which Pion splits
+// stream is a packetConn over TCP or TLS. Reads return the byte stream, which Pion splits
 // into messages. Writes do not wait: Pion's ICE agent writes, and could find no other path while it
 // waits for a dead connection, which the kernel retries for a quarter of an hour.
-type turnStream struct {
-	socket  *turnPacketConn
+type stream struct {
+	socket  *packetConn
 	dial    dialFunc
 	out     chan []byte   // messages to write
 	closing chan struct{} // closed by Close
@@ -42,31 +42,31 @@ type turnStream struct {
 type dialFunc func(server netip.AddrPort, domain string) (net.Conn, error)
 
 const (
-	maxResponse  = 2048 // bytes of an inspected message
-	maxTURNQueue = 1024 // messages waiting to be written; further ones are dropped
-	turnLinger   = 200 * time.Millisecond
+	maxResponse = 2048 // bytes of an inspected message
+	maxQueue    = 1024 // messages waiting to be written; further ones are dropped
+	lingerTime  = 200 * time.Millisecond
 )
 
-// newTURNStream returns a connection to a TURN server. Reads end when ctx is done.
-func newTURNStream(ctx context.Context, conn net.Conn, passwords func(user string) []string, dial dialFunc) *turnStream {
-	s := &turnStream{
+// newStream returns a connection to a TURN server. Reads end when ctx is done.
+func newStream(ctx context.Context, conn net.Conn, passwords func(user string) []string, dial dialFunc) *stream {
+	s := &stream{
 		conn: conn, dial: dial, reader: bufio.NewReader(conn), message: make([]byte, maxResponse),
-		out: make(chan []byte, maxTURNQueue), closing: make(chan struct{}), linger: turnLinger,
+		out: make(chan []byte, maxQueue), closing: make(chan struct{}), linger: lingerTime,
 	}
-	s.socket = &turnPacketConn{PacketConn: messages{s}, passwords: passwords, redirect: s.redirect}
+	s.socket = &packetConn{PacketConn: messages{s}, passwords: passwords, redirect: s.redirect}
 	s.socket.abortWith(ctx)
 	s.writing.Go(s.write)
 	return s
 }
 
-func (s *turnStream) current() net.Conn {
+func (s *stream) current() net.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.conn
 }
 
 // redirect replaces the connection by one to an alternate server.
-func (s *turnStream) redirect(_ net.Addr, to netip.AddrPort, domain string) error {
+func (s *stream) redirect(_ net.Addr, to netip.AddrPort, domain string) error {
 	if s.dial == nil {
 		return errors.ErrUnsupported
 	}
@@ -93,7 +93,7 @@ func (s *turnStream) redirect(_ net.Addr, to netip.AddrPort, domain string) erro
 
 // write writes queued messages until the stream is closed or broken. Read returns the error of the
 // latter.
-func (s *turnStream) write() {
+func (s *stream) write() {
 	for {
 		var p []byte
 		select {
@@ -120,7 +120,7 @@ func (s *turnStream) write() {
 }
 
 // Close implements net.Conn.
-func (s *turnStream) Close() error {
+func (s *stream) Close() error {
 	s.socket.stop()
 	s.mu.Lock()
 	s.once.Do(func() { close(s.closing) })
@@ -131,25 +131,25 @@ func (s *turnStream) Close() error {
 }
 
 // LocalAddr implements net.Conn.
-func (s *turnStream) LocalAddr() net.Addr { return s.socket.LocalAddr() }
+func (s *stream) LocalAddr() net.Addr { return s.socket.LocalAddr() }
 
 // RemoteAddr implements net.Conn.
-func (s *turnStream) RemoteAddr() net.Addr { return s.current().RemoteAddr() }
+func (s *stream) RemoteAddr() net.Addr { return s.current().RemoteAddr() }
 
 // SetDeadline implements net.Conn.
-func (s *turnStream) SetDeadline(t time.Time) error { return s.current().SetDeadline(t) }
+func (s *stream) SetDeadline(t time.Time) error { return s.current().SetDeadline(t) }
 
 // SetReadDeadline implements net.Conn.
-func (s *turnStream) SetReadDeadline(t time.Time) error { return s.current().SetReadDeadline(t) }
+func (s *stream) SetReadDeadline(t time.Time) error { return s.current().SetReadDeadline(t) }
 
 // SetWriteDeadline implements net.Conn. It has no effect as Write does not wait.
-func (s *turnStream) SetWriteDeadline(time.Time) error { return nil }
+func (s *stream) SetWriteDeadline(time.Time) error { return nil }
 
 // Write implements net.Conn. Pion writes whole messages.
-func (s *turnStream) Write(p []byte) (int, error) { return s.socket.WriteTo(p, s.RemoteAddr()) }
+func (s *stream) Write(p []byte) (int, error) { return s.socket.WriteTo(p, s.RemoteAddr()) }
 
 // Read implements net.Conn.
-func (s *turnStream) Read(p []byte) (int, error) {
+func (s *stream) Read(p []byte) (int, error) {
 	if len(s.rest) == 0 && s.allocated {
 		return s.reader.Read(p)
 	}
@@ -166,7 +166,7 @@ func (s *turnStream) Read(p []byte) (int, error) {
 }
 
 // messages reads and writes the STUN messages of a stream (RFC 8489 section 6.2.2).
-type messages struct{ *turnStream }
+type messages struct{ *stream }
 
 // LocalAddr implements net.PacketConn.
 func (m messages) LocalAddr() net.Addr { return m.current().LocalAddr() }

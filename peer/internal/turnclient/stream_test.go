@@ -1,4 +1,4 @@
-package icenet
+package turnclient
 
 import (
 	"errors"
@@ -8,12 +8,12 @@ import (
 )
 
 // A TURN server over TCP that stops reading blocks neither Write nor Close.
-func TestTURNStreamDoesNotBlock(t *testing.T) {
+func TestStreamDoesNotBlock(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
 	guard := time.AfterFunc(time.Minute, func() { _ = far.Close() })
-	s := newTURNStream(t.Context(), near, nil, nil)
-	for range 3 * maxTURNQueue {
+	s := newStream(t.Context(), near, nil, nil)
+	for range 3 * maxQueue {
 		if n, err := s.Write(make([]byte, 1200)); n != 1200 || err != nil {
 			t.Fatal(n, err)
 		}
@@ -30,10 +30,10 @@ func TestTURNStreamDoesNotBlock(t *testing.T) {
 }
 
 // What was written before Close arrives: it ends the allocation.
-func TestTURNStreamFlushesOnClose(t *testing.T) {
+func TestStreamFlushesOnClose(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
-	s := newTURNStream(t.Context(), near, nil, nil)
+	s := newStream(t.Context(), near, nil, nil)
 	s.linger = time.Minute
 	heard := make(chan string, 1)
 	go func() {

@@ -1,7 +1,8 @@
-package icenet
+package turnclient
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -71,7 +72,7 @@ func receive(t *testing.T, conn net.PacketConn) (*stun.Message, net.Addr) {
 // alternate server.
 func TestAlternateServerOverUDP(t *testing.T) {
 	first, alternate, local := listenLoopback(t), listenLoopback(t), listenLoopback(t)
-	socket := newTURNPacketConn(t.Context(), local, func(string) []string { return []string{"other", "secret"} })
+	socket := newPacketConn(t.Context(), local, func(string) []string { return []string{"other", "secret"} })
 	request := allocateRequest("first")
 	if _, err := socket.WriteTo(request.Raw, first.LocalAddr()); err != nil {
 		t.Fatal(err)
@@ -138,7 +139,7 @@ func TestAlternateServerIsChecked(t *testing.T) {
 		"IPv4-mapped multicast": {"192.0.2.1:3478", "[::ffff:224.0.0.1]:3478", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &turnPacketConn{redirect: func(net.Addr, netip.AddrPort, string) error { return nil }}
+			s := &packetConn{redirect: func(net.Addr, netip.AddrPort, string) error { return nil }}
 			m := stun.MustBuild(tryAlternate(netip.MustParseAddrPort(tc.alternate))...)
 			server := net.UDPAddrFromAddrPort(netip.MustParseAddrPort(tc.server))
 			if err := s.followAlternate(m, server); (err == nil) != tc.want {
@@ -148,7 +149,7 @@ func TestAlternateServerIsChecked(t *testing.T) {
 	}
 	t.Run("too many", func(t *testing.T) {
 		followed := 0
-		s := &turnPacketConn{redirect: func(net.Addr, netip.AddrPort, string) error { followed++; return nil }}
+		s := &packetConn{redirect: func(net.Addr, netip.AddrPort, string) error { followed++; return nil }}
 		server := net.UDPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.1:3478"))
 		for port := range uint16(10) {
 			_ = s.followAlternate(stun.MustBuild(tryAlternate(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), 4000+port))...), server)
@@ -226,14 +227,10 @@ func TestAlternateServerOverTLS(t *testing.T) {
 				return response(request, stun.ClassErrorResponse, attributes...)
 			})
 			address := net.JoinHostPort("localhost", first.String()[len("127.0.0.1:"):])
-			n, err := New(Config{TLS: &tls.Config{RootCAs: pool}, Servers: func() []webrtc.ICEServer {
+			d := NewDialer(t.Context(), Config{TLS: &tls.Config{RootCAs: pool}, DialContext: new(net.Dialer).DialContext, Servers: func() []webrtc.ICEServer {
 				return []webrtc.ICEServer{{URLs: []string{"turns:" + address + "?transport=tcp"}}}
 			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer n.Close()
-			conn, err := n.ProxyDialer().Dial("tcp4", address)
+			conn, err := d.Dial("tcp4", address)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -253,28 +250,22 @@ func TestAlternateServerOverTLS(t *testing.T) {
 	}
 }
 
-// Close ends an allocation for which no response comes.
-func TestCloseEndsAllocation(t *testing.T) {
+// The end of a call ends an allocation for which no response comes.
+func TestContextEndsAllocation(t *testing.T) {
 	server := listenLoopback(t)
-	n, err := New(Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.Close()
-	conn, err := n.ListenPacket("udp4", "0.0.0.0:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	conn := NewDialer(ctx, Config{}).PacketConn(listenLoopback(t))
 	defer conn.Close()
 	request := allocateRequest("")
 	if _, err := conn.WriteTo(request.Raw, server.LocalAddr()); err != nil {
 		t.Fatal(err)
 	}
-	n.Close()
+	cancel()
 	if m, _ := receive(t, conn); m.TransactionID != request.TransactionID || m.Type.Class != stun.ClassErrorResponse {
 		t.Errorf("the client received %v", m)
 	}
 	if _, err := conn.WriteTo(request.Raw, server.LocalAddr()); err == nil {
-		t.Error("a request is sent after Close")
+		t.Error("a request is sent after the end")
 	}
 }
