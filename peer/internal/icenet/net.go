@@ -1,5 +1,5 @@
-// Package icenet is the host's network for Pion's ICE agent: which interfaces and addresses it uses,
-// sockets with captures and emulated networks, ports that calls share, and TURN servers.
+// Package icenet gives Pion's ICE agent the network of the host: selected interfaces, sockets with
+// taps and emulated networks below them, ports that calls share, and connections to TURN servers.
 package icenet
 
 import (

@@ -1,5 +1,5 @@
-// Package turnclient connects Pion's TURN client to servers over UDP, TCP and TLS, and completes the
-// allocations that it requests (RFC 8656): alternate servers, IPv6 relays, an end when a call ends.
+// Package turnclient connects Pion's TURN client to servers over UDP, TCP and TLS. It completes the
+// client's allocations (RFC 8656): alternate servers, IPv6 relays, an end when the call ends.
 package turnclient
 
 import (
@@ -34,7 +34,7 @@ type Config struct {
 // two minutes, during which Pion would wait, even while it is being closed.
 const dialTimeout = 10 * time.Second
 
-// Dialer connects to TURN servers. It is a proxy.Dialer for Pion's SetICEProxyDialer: Pion has no
+// Dialer connects to TURN servers, as a proxy.Dialer for Pion's SetICEProxyDialer. Pion has no
 // setting for the root certificates of TURN servers but leaves TLS to its proxy dialer if there is
 // one (pion/ice, gatherCandidatesRelay).
 type Dialer struct {

@@ -40,8 +40,8 @@ var readers = map[string]func(s *socket, b []byte) (int, netip.AddrPort, error){
 	},
 }
 
-// batchEnds returns a socket that receives in batches, and two Groups with a socket each that send to
-// it.
+// batchEnds returns a socket that receives in batches, and two Groups with a socket each that send
+// to it.
 func batchEnds(t *testing.T, address string) (*socket, [2]*Group, [2]*socket) {
 	t.Helper()
 	var groups [2]*Group

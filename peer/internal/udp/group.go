@@ -1,5 +1,5 @@
-// Package udp reads and writes UDP sockets with few system calls: on Linux datagrams are received in
-// batches (recvmmsg, UDP_GRO) and sent in bursts (UDP_SEGMENT), where the kernel can.
+// Package udp reads and writes UDP sockets with few system calls. On Linux it receives datagrams in
+// batches (recvmmsg, UDP_GRO) and sends them in bursts (UDP_SEGMENT), where the kernel can.
 package udp
 
 import (
@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// Group is the sockets of a call, which have their bursts together. The zero value is ready for
-// use. A Group must not be copied.
+// Group is sockets that have their bursts together: those of one connection. The zero value is
+// ready for use. A Group must not be copied.
 type Group struct {
 	active  atomic.Bool // a burst
 	batches sync.Pool   // of *batch, for sockets with datagrams that were received but not read

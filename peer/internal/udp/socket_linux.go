@@ -39,8 +39,8 @@ type socket struct {
 	ready       int                                      // datagrams in turn that nobody had to wait for
 }
 
-// Wrap adds conn to the group. It returns the socket to use and close in place of conn, which may be
-// conn itself.
+// Wrap adds conn to the group. It returns the socket to use and close in place of conn, which may
+// be conn itself.
 func (g *Group) Wrap(conn *net.UDPConn) transport.UDPConn {
 	raw, err := conn.SyscallConn()
 	if err != nil {
