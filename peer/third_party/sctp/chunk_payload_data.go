@@ -65,6 +65,7 @@ type chunkPayloadData struct {
 
 	// Whether this data chunk was acknowledged (received by peer)
 	acked         bool
+	rackInList    bool
 	missIndicator uint32
 
 	// Partial-reliability parameters used only by sender
@@ -79,9 +80,12 @@ type chunkPayloadData struct {
 
 	head *chunkPayloadData // link to the head of the fragment
 
-	rackPrev   *chunkPayloadData
-	rackNext   *chunkPayloadData
-	rackInList bool
+	rackPrev *chunkPayloadData
+	rackNext *chunkPayloadData
+
+	// Used by the weighted fair queue
+	pendingNext   *chunkPayloadData // of the same stream
+	pendingFinish float64
 }
 
 func (p *chunkPayloadData) StreamIdentifier() uint16 {

@@ -258,38 +258,31 @@ func (q *roundRobinPendingQueuePolicy) Pop(chunkPayload StreamSchedulerChunk) er
 }
 
 type weightedFairQueueingPendingQueuePolicy struct {
-	streamQueues   map[uint16]*pendingBaseQueue
-	streamFinish   map[uint16]float64
-	chunkFinish    map[*chunkPayloadData]float64
-	heads          streamHeads // streams with a chunk, but for the selected one
-	weights        map[uint16]uint16
-	virtualTime    float64
-	streamSelected bool
-	selectedStream uint16
+	heads       streamHeads                  // the first chunk of each stream, but for the selected one
+	tails       map[uint16]*chunkPayloadData // the last chunk of each stream, by its identifier
+	weights     map[uint16]uint16
+	virtualTime float64
+	selected    *chunkPayloadData // by Peek, until Pop
 }
 
-// streamHead is a stream and the finish of its first chunk.
-type streamHead struct {
-	finish   float64
-	streamID uint16
-}
-
-// streamHeads is a heap (container/heap) of the streams, the next one first.
-type streamHeads []streamHead
+// streamHeads is a heap (container/heap) of the first chunks of streams, the next one first.
+type streamHeads []*chunkPayloadData
 
 func (h streamHeads) Len() int { return len(h) }
 
 func (h streamHeads) Less(i, j int) bool {
-	return h[i].finish < h[j].finish || h[i].finish == h[j].finish && h[i].streamID < h[j].streamID
+	return h[i].pendingFinish < h[j].pendingFinish ||
+		h[i].pendingFinish == h[j].pendingFinish && h[i].streamIdentifier < h[j].streamIdentifier
 }
 
 func (h streamHeads) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 
-func (h *streamHeads) Push(x any) { *h = append(*h, x.(streamHead)) } //nolint:forcetypeassert
+func (h *streamHeads) Push(x any) { *h = append(*h, x.(*chunkPayloadData)) } //nolint:forcetypeassert
 
 func (h *streamHeads) Pop() any {
 	last := len(*h) - 1
 	x := (*h)[last]
+	(*h)[last] = nil
 	*h = (*h)[:last]
 
 	return x
@@ -297,12 +290,9 @@ func (h *streamHeads) Pop() any {
 
 func (q *weightedFairQueueingPendingQueuePolicy) Reset() {
 	q.heads = nil
-	q.streamQueues = map[uint16]*pendingBaseQueue{}
-	q.streamFinish = map[uint16]float64{}
-	q.chunkFinish = map[*chunkPayloadData]float64{}
+	q.tails = map[uint16]*chunkPayloadData{}
 	q.virtualTime = 0
-	q.streamSelected = false
-	q.selectedStream = 0
+	q.selected = nil
 }
 
 func newWeightedFairQueueingPendingQueuePolicy(weights map[uint16]uint16) *weightedFairQueueingPendingQueuePolicy {
@@ -321,69 +311,61 @@ func newWeightedFairQueueingPendingQueuePolicy(weights map[uint16]uint16) *weigh
 	return q
 }
 
-func (q *weightedFairQueueingPendingQueuePolicy) Push(chunk StreamSchedulerChunk) {
-	streamID := chunk.StreamIdentifier()
-	streamQueue := q.streamQueues[streamID]
-	if streamQueue == nil {
-		streamQueue = newPendingBaseQueue()
-		q.streamQueues[streamID] = streamQueue
-	}
+func (q *weightedFairQueueingPendingQueuePolicy) Push(c StreamSchedulerChunk) {
+	chunk := c.chunkPayloadData()
+	streamID := chunk.streamIdentifier
 
 	weight := float64(q.weights[streamID])
 	if weight == 0 {
 		weight = 1
 	}
 
-	start := math.Max(q.virtualTime, q.streamFinish[streamID])
-	finish := start + (float64(chunk.UserDataLen()) / weight)
-	q.streamFinish[streamID] = finish
-	q.chunkFinish[chunk.chunkPayloadData()] = finish
-	if streamQueue.size() == 0 {
-		heap.Push(&q.heads, streamHead{finish, streamID})
+	// Without a chunk of the stream, what it has sent finished before the virtual time.
+	start := q.virtualTime
+	tail := q.tails[streamID]
+	if tail != nil {
+		start = math.Max(start, tail.pendingFinish)
 	}
-	streamQueue.push(chunk.chunkPayloadData())
+	chunk.pendingFinish = start + (float64(len(chunk.userData)) / weight)
+	chunk.pendingNext = nil
+
+	q.tails[streamID] = chunk
+	if tail != nil {
+		tail.pendingNext = chunk
+	} else {
+		heap.Push(&q.heads, chunk)
+	}
 }
 
 func (q *weightedFairQueueingPendingQueuePolicy) Peek() StreamSchedulerChunk {
-	if q.streamSelected {
-		return q.streamQueues[q.selectedStream].get(0)
+	if q.selected == nil {
+		if len(q.heads) == 0 {
+			return nil
+		}
+		q.selected = heap.Pop(&q.heads).(*chunkPayloadData) //nolint:forcetypeassert
 	}
 
-	if len(q.heads) == 0 {
-		return nil
-	}
-
-	q.streamSelected = true
-	q.selectedStream = heap.Pop(&q.heads).(streamHead).streamID //nolint:forcetypeassert
-
-	return q.streamQueues[q.selectedStream].get(0)
+	return q.selected
 }
 
-func (q *weightedFairQueueingPendingQueuePolicy) Pop(chunkPayload StreamSchedulerChunk) error {
-	if !q.streamSelected {
+func (q *weightedFairQueueingPendingQueuePolicy) Pop(c StreamSchedulerChunk) error {
+	if q.selected == nil {
 		return ErrUnexpectedQState
 	}
 
-	streamQueue := q.streamQueues[q.selectedStream]
-	if streamQueue == nil {
-		return ErrUnexpectedQState
-	}
-
-	popped := streamQueue.pop()
-	if popped != chunkPayload.chunkPayloadData() {
+	chunk := q.selected
+	if chunk != c.chunkPayloadData() {
 		return ErrUnexpectedChunkPoppedStream
 	}
 
-	q.virtualTime = math.Max(q.virtualTime, q.chunkFinish[chunkPayload.chunkPayloadData()])
-	delete(q.chunkFinish, chunkPayload.chunkPayloadData())
-	if streamQueue.size() == 0 {
-		delete(q.streamQueues, q.selectedStream)
+	q.virtualTime = math.Max(q.virtualTime, chunk.pendingFinish)
+	if chunk.pendingNext != nil {
+		heap.Push(&q.heads, chunk.pendingNext)
+		chunk.pendingNext = nil
 	} else {
-		heap.Push(&q.heads, streamHead{q.chunkFinish[streamQueue.get(0)], q.selectedStream})
+		delete(q.tails, chunk.streamIdentifier)
 	}
-
-	q.streamSelected = false
-	q.selectedStream = 0
+	q.selected = nil
 
 	return nil
 }
