@@ -41,7 +41,8 @@ type Channel struct {
 	closing    sync.Once
 	reset      atomic.Bool   // the peer has reset its direction
 	gone       chan struct{} // closed when nothing can be sent or received any more
-	buffer     []byte        // of the goroutine that receives
+	start      [16]byte      // where the goroutine that receives waits for a message
+	held       *[]byte       // the buffer of its last message; nil: it is in start
 	outgoing   outbound
 
 	messagesSent, messagesReceived, bytesSent, bytesReceived atomic.Uint64
@@ -158,17 +159,24 @@ func (c *Channel) Closed() bool {
 // interrupt ends the read that is running.
 func (c *Channel) interrupt() { _ = c.raw.SetReadDeadline(time.Unix(1, 0)) }
 
-// read returns the next message, in a buffer that the next read overwrites.
+// read returns the next message, in a buffer that the next call, or release, gives back. While it
+// waits, it holds none: most channels wait most of the time.
 func (c *Channel) read() ([]byte, bool, error) {
-	if c.buffer == nil {
-		c.buffer = make([]byte, defaultMessageSize)
-	}
-	n, text, err := c.raw.ReadDataChannel(c.buffer)
-	if errors.Is(err, io.ErrShortBuffer) && len(c.buffer) < MaxMessageSize {
-		c.buffer = make([]byte, MaxMessageSize)
-		n, text, err = c.raw.ReadDataChannel(c.buffer)
+	c.release()
+	buffer := c.start[:] // also holds the acknowledgement of the opening
+	n, text, err := c.raw.ReadDataChannel(buffer)
+	if errors.Is(err, io.ErrShortBuffer) { // nothing was read
+		c.held = c.set.buffers.Get().(*[]byte)
+		buffer = *c.held
+		n, text, err = c.raw.ReadDataChannel(buffer)
+		if errors.Is(err, io.ErrShortBuffer) && len(buffer) < MaxMessageSize {
+			buffer = make([]byte, MaxMessageSize)
+			*c.held = buffer
+			n, text, err = c.raw.ReadDataChannel(buffer)
+		}
 	}
 	if err != nil {
+		c.release()
 		if errors.Is(err, io.EOF) {
 			c.reset.Store(true)
 		}
@@ -176,7 +184,15 @@ func (c *Channel) read() ([]byte, bool, error) {
 	}
 	c.messagesReceived.Add(1)
 	c.bytesReceived.Add(uint64(n))
-	return c.buffer[:n], text, nil
+	return buffer[:n], text, nil
+}
+
+// release gives back the buffer of the last message.
+func (c *Channel) release() {
+	if c.held != nil {
+		c.set.buffers.Put(c.held)
+		c.held = nil
+	}
 }
 
 // Close closes the channel once what was sent before has gone. The peer reads that first, and

@@ -1,12 +1,15 @@
 package datachannel
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
 	"math/rand"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -142,7 +145,7 @@ func TestAReaderThatDoesNotReadStopsTheSender(t *testing.T) {
 			}()
 			if c.size > 1 {
 				// The window of SCTP is full, so the rest queues at the sender.
-				for ours.Pending() < lowWater && ctx.Err() == nil {
+				for ours.Pending() < highWater*3/4 && ctx.Err() == nil {
 					time.Sleep(time.Millisecond)
 				}
 			}
@@ -163,6 +166,130 @@ func TestAReaderThatDoesNotReadStopsTheSender(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is written on all channels of a connection, and not read, is bounded together. A channel on
+// which nothing is queued still sends.
+func TestChannelsShareABound(t *testing.T) {
+	const many, each, size = 20, 40, 50_000 // less than the bound on each channel
+	a, b := sides(t)
+	ctx := timeout(t)
+	var writers sync.WaitGroup
+	var most atomic.Int64 // bytes queued at once
+	var senders, readers []*Channel
+	for range many {
+		ours, theirs := open(t, a, b, Options{})
+		senders, readers = append(senders, ours), append(readers, theirs)
+	}
+	for _, ours := range senders {
+		writers.Go(func() {
+			for range each {
+				if err := ours.Write(ctx, make([]byte, size), false); err != nil {
+					t.Error(err)
+					return
+				}
+				for queued := int64(a.pc.SCTP().BufferedAmount()); ; {
+					if old := most.Load(); queued <= old || most.CompareAndSwap(old, queued) {
+						break
+					}
+				}
+			}
+		})
+	}
+	// The window of SCTP is full, so the rest queues at the sender.
+	for most.Load() < highWater && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	for _, ch := range readers {
+		writers.Go(func() {
+			for i := range each {
+				if data, _, err := ch.Receive(ctx); err != nil || len(data) != size {
+					t.Errorf("message %d: received %d bytes, %v", i, len(data), err)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	if got := most.Load(); got > highWater+many*size {
+		t.Errorf("%d bytes were queued at once, want %d at most", got, highWater+many*size)
+	}
+}
+
+// Messages keep their boundaries and lengths, whatever buffers they need.
+func TestMessagesOfAllSizes(t *testing.T) {
+	ours, theirs := channels(t, Options{})
+	ctx := timeout(t)
+	sizes := []int{1, 15, 16, 17, 0, 1200, defaultMessageSize, defaultMessageSize + 1, 16, MaxMessageSize, 1, 0, 3000, MaxMessageSize - 1, 17}
+	go func() {
+		for i, size := range sizes {
+			if err := ours.Write(ctx, bytes.Repeat([]byte{byte('a' + i)}, size), i%2 == 0); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for i, size := range sizes {
+		data, text, err := theirs.Receive(ctx)
+		if err != nil || text != (i%2 == 0) || !bytes.Equal(data, bytes.Repeat([]byte{byte('a' + i)}, size)) {
+			t.Errorf("message %d: got %d bytes, %t, %v, want %d bytes", i, len(data), text, err, size)
+		}
+	}
+}
+
+// A channel that waits for messages takes little memory, before and after it was used.
+func TestMemoryOfChannels(t *testing.T) {
+	const many, most = 200, 32 << 10 // bytes of both ends
+	a, b := sides(t)
+	ctx := timeout(t)
+	start := heap()
+	var ends [2][]*Channel
+	var received sync.WaitGroup
+	for range many {
+		ours, theirs := open(t, a, b, Options{})
+		ends[0], ends[1] = append(ends[0], ours), append(ends[1], theirs)
+	}
+	for _, all := range ends {
+		for _, ch := range all {
+			a.spawn(func() {
+				for {
+					if _, _, err := ch.Receive(context.Background()); err != nil {
+						return
+					}
+					received.Done()
+				}
+			})
+		}
+	}
+	idle := (heap() - start) / many
+	received.Add(2 * many)
+	for _, all := range ends {
+		for _, ch := range all {
+			if err := ch.Write(ctx, make([]byte, 1024), false); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	received.Wait()
+	for _, ch := range append(ends[0], ends[1]...) {
+		if err := ch.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	used := (heap() - start) / many
+	t.Logf("%d bytes of both ends of an idle channel, %d once it has sent and received", idle, used)
+	if idle > most || used > most {
+		t.Errorf("an idle channel takes %d bytes, one that was used %d, want %d at most", idle, used, most)
+	}
+	runtime.KeepAlive(ends)
+}
+
+// heap returns the bytes in use. A pool loses what it holds in the second collection.
+func heap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc + m.StackInuse)
 }
 
 func TestReceiveAndWriteEndWithTheirContext(t *testing.T) {
@@ -186,7 +313,7 @@ func TestReceiveAndWriteEndWithTheirContext(t *testing.T) {
 			}
 		}
 	}()
-	for ours.Pending() < lowWater {
+	for ours.Pending() < highWater*3/4 {
 		time.Sleep(time.Millisecond)
 	}
 	cancel()

@@ -14,18 +14,17 @@ type outbound struct {
 	turn chan struct{} // holds a token while nobody writes or flushes
 	low  chan struct{} // holds a token after the queue fell to the threshold
 
-	mu    sync.Mutex                 // guards the following
-	total uint64                     // bytes queued ever
-	count int                        // messages queued ever
-	ends  *[maxQueuedMessages]uint64 // total after each of the latest messages, a ring; nil before the first
+	mu    sync.Mutex // guards the following
+	total uint64     // bytes queued ever
+	ends  []uint64   // total after each of the latest messages, a ring that grows to maxQueuedMessages
+	first int        // index of the oldest of them
+	count int        // how many they are
 }
 
 const (
-	// highWater is how many bytes are queued before Write waits: what the fastest path that SCTP
-	// can fill holds, 600 Mbit/s with 50 ms of delay.
+	// highWater is how many bytes are queued on all channels of a connection before Write waits:
+	// what the fastest path that SCTP can fill holds, 600 Mbit/s with 50 ms of delay.
 	highWater = 4 << 20
-	// lowWater is where it goes on.
-	lowWater = highWater * 3 / 4
 	// maxQueuedMessages is how many messages are queued before Write waits.
 	maxQueuedMessages = 4096
 )
@@ -58,28 +57,59 @@ func (c *Channel) Send(data []byte, text bool) error {
 	}
 	c.messagesSent.Add(1)
 	c.bytesSent.Add(uint64(len(data)))
-	c.outgoing.sent(len(data))
+	c.outgoing.sent(len(data), c.raw)
 	return nil
 }
 
 // sent notes a message that was queued.
-func (o *outbound) sent(size int) {
+func (o *outbound) sent(size int, raw *datachannel.DataChannel) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.total += uint64(size)
-	if o.ends == nil {
-		o.ends = new([maxQueuedMessages]uint64)
+	if o.count == len(o.ends) {
+		o.makeRoom(raw.BufferedAmount())
 	}
-	o.ends[o.count%maxQueuedMessages] = o.total
+	o.ends[(o.first+o.count)%len(o.ends)] = o.total
 	o.count++
 }
 
-// overHighWater reports whether too much is queued, of which pending bytes are left, and the
-// threshold in bytes that it has to fall to.
-func (o *outbound) overHighWater(pending uint64) (threshold uint64, over bool) {
-	if pending >= highWater {
-		return lowWater, true
+// makeRoom makes room for one more message: it forgets those that the peer has acknowledged, or
+// grows the ring, or forgets the oldest message of maxQueuedMessages.
+func (o *outbound) makeRoom(pending uint64) {
+	for o.count > 0 && o.ends[o.first]+pending <= o.total {
+		o.first = (o.first + 1) % len(o.ends)
+		o.count--
 	}
+	switch {
+	case len(o.ends) == maxQueuedMessages && o.count == maxQueuedMessages:
+		o.first = (o.first + 1) % len(o.ends)
+		o.count--
+	case o.count >= len(o.ends)/2 && len(o.ends) < maxQueuedMessages:
+		ends := make([]uint64, max(8, 2*len(o.ends)))
+		for i := range o.count {
+			ends[i] = o.ends[(o.first+i)%len(o.ends)]
+		}
+		o.ends, o.first = ends, 0
+	}
+}
+
+// overHighWater reports whether too much is queued, and the threshold in bytes that what is queued
+// on the channel has to fall to. A channel on which nothing is queued may send, whatever the others
+// have queued, so that none starves.
+func (c *Channel) overHighWater() (threshold uint64, over bool) {
+	pending := c.Pending()
+	if pending == 0 {
+		return 0, false
+	}
+	if pending >= highWater || c.dc.Transport().BufferedAmount() >= highWater {
+		return pending * 3 / 4, true
+	}
+	return c.outgoing.overHighWater(pending)
+}
+
+// overHighWater reports whether too many messages are queued, of which pending bytes are left, and
+// the threshold in bytes that these have to fall to.
+func (o *outbound) overHighWater(pending uint64) (threshold uint64, over bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.count < maxQueuedMessages {
@@ -87,8 +117,8 @@ func (o *outbound) overHighWater(pending uint64) (threshold uint64, over bool) {
 	}
 	// The total after the oldest message of the ring: what is queued still and came after that is
 	// at most the ring.
-	if oldest := o.ends[o.count%maxQueuedMessages]; o.total-oldest < pending {
-		return o.total - o.ends[(o.count+maxQueuedMessages/2)%maxQueuedMessages], true
+	if oldest := o.ends[o.first]; o.total-oldest < pending {
+		return o.total - o.ends[(o.first+maxQueuedMessages/2)%maxQueuedMessages], true
 	}
 	return 0, false
 }
@@ -100,7 +130,7 @@ const lowWaterTimeout = time.Second
 // waitForLowWater waits while too much is queued, as Write does, before more is read that may be
 // answered: a peer that sends and does not read what an echo returns is stopped.
 func (c *Channel) waitForLowWater() {
-	threshold, over := c.outgoing.overHighWater(c.Pending())
+	threshold, over := c.overHighWater()
 	if !over {
 		return
 	}
@@ -130,7 +160,7 @@ func (c *Channel) Write(ctx context.Context, data []byte, text bool) error {
 	}
 	defer c.outgoing.release()
 	for {
-		threshold, over := c.outgoing.overHighWater(c.Pending())
+		threshold, over := c.overHighWater()
 		if !over {
 			return c.Send(data, text)
 		}

@@ -30,7 +30,8 @@ type Config struct {
 // (SettingEngine.DetachDataChannels). Its methods may be called from any goroutine.
 type Set struct {
 	Config
-	pc *webrtc.PeerConnection
+	pc      *webrtc.PeerConnection
+	buffers sync.Pool // *[]byte, each for a message that was received
 
 	mu       sync.Mutex // guards the following
 	channels []*Channel // open ones
@@ -42,6 +43,7 @@ type Set struct {
 // NewSet returns the data channels of pc. It handles OnDataChannel of pc.
 func NewSet(pc *webrtc.PeerConnection, cfg Config) *Set {
 	s := &Set{Config: cfg, pc: pc, ids: newIDs()}
+	s.buffers.New = func() any { buffer := make([]byte, defaultMessageSize); return &buffer }
 	pc.OnDataChannel(func(dc *webrtc.DataChannel) {
 		ch := s.newChannel(dc, true)
 		s.mu.Lock()
@@ -140,7 +142,9 @@ func (c *Channel) readLoop() {
 			return
 		}
 		c.announce()
-		c.set.OnMessage(c, text, bytes.Clone(data))
+		data = bytes.Clone(data)
+		c.release()
+		c.set.OnMessage(c, text, data)
 		c.waitForLowWater()
 	}
 }
