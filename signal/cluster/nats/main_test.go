@@ -179,10 +179,12 @@ func (l *logs) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
-func (l *logs) contains(s string) bool {
+func (l *logs) contains(s string) bool { return l.count(s) > 0 }
+
+func (l *logs) count(s string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Contains(l.text.String(), s)
+	return strings.Count(l.text.String(), s)
 }
 
 // TestStartErrors starts nodes that can never work: each error names what to change.
@@ -210,6 +212,8 @@ func TestStartErrors(t *testing.T) {
 		{"wrong password", Options{Servers: []string{strings.Replace(secured.URL, "//", "//parley:wrong@", 1)}}, "NATS refused the credentials"},
 		{"no credentials", Options{Servers: []string{secured.URL}}, "NATS refused the credentials"},
 		{"missing file", Options{Servers: []string{good.URL}, Credentials: t.TempDir() + "/none"}, "NATS credentials: open"},
+		{"file without key", Options{Servers: []string{good.URL}, Credentials: "main_test.go"}, `NATS credentials: invalid "main_test.go": no JWT found; want`},
+		{"no TLS", Options{Servers: []string{strings.Replace(good.URL, "nats:", "tls:", 1)}}, "it has no TLS: use nats://"},
 		{"no JetStream", Options{Servers: []string{plain.URL}}, "no JetStream for this account: start it with -js"},
 		{"other schema", Options{Servers: []string{good.URL}, Prefix: "old"}, `bucket old_names: schema version "2", want 1`},
 		{"other lease", Options{Servers: []string{good.URL}, Prefix: "old", Lease: time.Minute}, "leases of 2s, want 1m0s"},
@@ -229,6 +233,22 @@ func TestStartErrors(t *testing.T) {
 	right := startNode(t, Options{Servers: []string{strings.Replace(secured.URL, "//", "//parley:right@", 1)}})
 	if err := right.Ready(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTroubleInLog checks that the log has a reason for which the lease is not renewed once, and
+// another one at once.
+func TestTroubleInLog(t *testing.T) {
+	t.Parallel()
+	var logged logs
+	n := &Node{log: slog.New(slog.NewTextHandler(&logged, nil))}
+	for _, text := range []string{"a", "a", "a", "b"} {
+		n.reportTrouble(errors.New(text))
+	}
+	for text, want := range map[string]int{"error=a": 1, "error=b": 1} {
+		if got := logged.count(text); got != want {
+			t.Errorf("%s: got %d lines, want %d", text, got, want)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ package nats
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"parley/signal/cluster"
@@ -66,6 +68,8 @@ const (
 	flushTimeout = 2 * time.Second
 	// maxOperations bounds the claims and releases that are at JetStream at the same time.
 	maxOperations = 256
+	// troubleInterval is how often the log has the same reason for which a lease is not renewed.
+	troubleInterval = time.Minute
 	// heartbeatsPerLease is how often a lease is renewed before it would end.
 	heartbeatsPerLease = 6
 )
@@ -190,11 +194,33 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("invalid lease %s: want at least %s", o.Lease, minLease)
 	}
 	if o.Credentials != "" {
-		if _, err := os.ReadFile(o.Credentials); err != nil {
+		if err := CheckCredentials(o.Credentials); err != nil {
 			return o, fmt.Errorf("NATS credentials: %w", err)
 		}
 	}
 	return o, nil
+}
+
+// CheckCredentials returns an error if a file is not valid in Options.Credentials.
+func CheckCredentials(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	token, err := nkeys.ParseDecoratedJWT(text)
+	if err == nil && strings.Count(token, ".") != 2 {
+		err = errors.New("no JWT found")
+	}
+	if err == nil {
+		var key nkeys.KeyPair
+		if key, err = nkeys.ParseDecoratedUserNKey(text); err == nil {
+			key.Wipe()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("invalid %q: %w; want the JWT and the key of a NATS user, as nsc generate creds writes them", file, err)
+	}
+	return nil
 }
 
 // spawn runs f in a goroutine that Close waits for. It reports false if the node is closed.
@@ -233,14 +259,14 @@ func (n *Node) connect() error {
 	servers := strings.Join(n.opts.Servers, ",")
 	conn, err := natsgo.Connect(servers, options...)
 	if err != nil && !isAuthError(err) && retriableConnect(err) {
-		n.log.Warn("NATS cannot be reached yet", slog.Any("error", err))
+		n.log.Warn("NATS cannot be reached yet", slog.Any("error", err), slog.String("servers", n.opts.hosts()))
 		conn, err = natsgo.Connect(servers, append(options, natsgo.RetryOnFailedConnect(true))...)
 	}
 	switch {
 	case err != nil && isAuthError(err):
-		return fmt.Errorf("NATS refused the credentials: %w; check the file and the user's account", err)
+		return fmt.Errorf("NATS refused the credentials: %w, at %s; check the file and the user's account", err, n.opts.hosts())
 	case err != nil:
-		return fmt.Errorf("NATS: %w", err)
+		return fmt.Errorf("NATS at %s: %w%s", n.opts.hosts(), err, connectHint(err))
 	}
 	n.conn = conn
 	if n.js, err = jetstream.New(conn); err == nil {
@@ -256,6 +282,28 @@ func (n *Node) connect() error {
 func isAuthError(err error) bool {
 	return errors.Is(err, natsgo.ErrAuthorization) || errors.Is(err, natsgo.ErrAuthExpired) || errors.Is(err, natsgo.ErrAuthRevoked) ||
 		errors.Is(err, natsgo.ErrAccountAuthExpired) || strings.Contains(strings.ToLower(err.Error()), "authorization violation")
+}
+
+// connectHint returns what to do about an error of a connection, "" if that is not known.
+func connectHint(err error) string {
+	var authority x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &authority):
+		return "; add the certificate of its authority to those of this system, or name a file with it in SSL_CERT_FILE"
+	case errors.Is(err, natsgo.ErrSecureConnWanted):
+		return "; it has no TLS: use nats:// in place of tls://"
+	}
+	return ""
+}
+
+// hosts returns the addresses of the servers, without passwords.
+func (o *Options) hosts() string {
+	hosts := make([]string, len(o.Servers))
+	for i, server := range o.Servers {
+		server = strings.TrimRight(server, "/")
+		hosts[i] = server[strings.LastIndexAny(server, "/@")+1:]
+	}
+	return strings.Join(hosts, ",")
 }
 
 // retriableConnect reports whether another attempt to connect may succeed.
@@ -370,6 +418,7 @@ func (n *Node) busy() bool {
 type lease struct {
 	revision uint64      // 0: none
 	held     bool        // once, so that its end matters
+	logged   time.Time   // when the log had last why it was not renewed
 	check    atomic.Bool // the names are to be checked
 }
 
@@ -426,13 +475,19 @@ func (n *Node) run() {
 	}
 }
 
+// reportTrouble reports that the lease was not renewed, at most once in troubleInterval for the same
+// reason. Only run calls it.
 func (n *Node) reportTrouble(err error) {
 	n.lease.check.Store(true)
-	n.trouble.Store(&err)
+	before := n.trouble.Swap(&err)
 	var final *finalError
 	if errors.As(err, &final) {
 		n.startOnce.Do(func() { n.started <- err })
 	}
+	if before != nil && (*before).Error() == err.Error() && time.Since(n.lease.logged) < troubleInterval {
+		return
+	}
+	n.lease.logged = time.Now()
 	n.log.Warn("the lease of this node was not renewed", slog.Any("error", err))
 }
 
@@ -486,6 +541,9 @@ func (n *Node) renew() error {
 	n.lease.revision, n.lease.held = revision, true
 	n.renewed.Store(sent)
 	n.validUntil.Store(sent + int64(n.opts.Lease-n.opts.Lease/heartbeatsPerLease))
+	if n.trouble.Swap(nil) != nil {
+		n.log.Info("the lease of this node was renewed")
+	}
 	n.startOnce.Do(func() { n.started <- nil })
 	return nil
 }

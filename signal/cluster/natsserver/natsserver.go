@@ -48,6 +48,11 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	l, err := net.Listen("tcp", o.Address)
+	if err != nil { // which the server would not report, but try again for readyTimeout
+		return nil, fmt.Errorf("NATS server: %w", err)
+	}
+	_ = l.Close()
 	opts := &server.Options{
 		ServerName: o.Name, Host: host, Port: port, JetStream: !o.NoJetStream, StoreDir: o.Dir, NoSigs: true, NoLog: true,
 		Username: o.User, Password: o.Password, JetStreamMaxStore: o.MaxStore,
@@ -82,9 +87,15 @@ func Start(o Options) (*Server, error) {
 	if !s.server.ReadyForConnections(readyTimeout) {
 		s.server.Shutdown()
 		s.server.WaitForShutdown()
-		return nil, errors.Join(fmt.Errorf("NATS server: not ready on %s within %s; is the port in use?", o.Address, readyTimeout), s.clean())
+		return nil, errors.Join(fmt.Errorf("NATS server: not ready on %s within %s", o.Address, readyTimeout), s.clean())
 	}
 	return s, nil
+}
+
+// CheckAddress returns an error if an address is not valid in Options.Address.
+func CheckAddress(address string) error {
+	_, _, err := splitAddress(address)
+	return err
 }
 
 func splitAddress(address string) (host string, port int, err error) {

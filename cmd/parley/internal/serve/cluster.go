@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"parley/cmd/parley/internal/exit"
@@ -59,21 +60,23 @@ func (s *service) checkCluster() error {
 		if c.listen = strings.TrimPrefix(address, ":"); c.listen == "" {
 			c.listen = embeddedAddress
 		}
+		if address != "" && address[0] != ':' || natsserver.CheckAddress(c.listen) != nil {
+			return errServers(o.NATS, o.NATS, 1)
+		}
 		if o.Credentials != "" {
 			return exit.Usagef("--nats-creds is for NATS servers that run elsewhere: it cannot be used with --nats embedded")
 		}
 	} else {
-		for server := range strings.SplitSeq(o.NATS, ",") {
+		for i, server := range strings.Split(o.NATS, ",") {
 			server = strings.TrimSpace(server)
-			u, err := url.Parse(server)
-			if err != nil || u.Host == "" || u.Scheme != "nats" && u.Scheme != "tls" {
-				return exit.Usagef("invalid --nats %q: want nats://HOST:PORT or tls://HOST:PORT, several separated by commas, or embedded[:HOST:PORT]", redacted(server))
+			if !isServer(server) {
+				return errServers(o.NATS, server, i+1)
 			}
 			c.options.Servers = append(c.options.Servers, server)
 		}
 	}
 	if o.Credentials != "" {
-		if _, err := os.ReadFile(o.Credentials); err != nil {
+		if err := nats.CheckCredentials(o.Credentials); err != nil {
 			return exit.Errorf(exit.Device, "--nats-creds: %w", err)
 		}
 	}
@@ -84,12 +87,24 @@ func (s *service) checkCluster() error {
 	return nil
 }
 
-// redacted returns the text of a URL without its password.
-func redacted(text string) string {
-	if u, err := url.Parse(text); err == nil {
-		return u.Redacted()
+// isServer reports whether text is the URL of a NATS server.
+func isServer(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.Scheme != "nats" && u.Scheme != "tls" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return false
 	}
-	return "URL"
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return u.Port() == "" || err == nil && port > 0
+}
+
+// errServers returns the error of a value of --nats with an invalid URL, the one with this number.
+// The URL is left out if the value may have a password, which may have commas.
+func errServers(value, server string, number int) error {
+	what := fmt.Sprintf("invalid --nats %q", server)
+	if strings.Contains(value, "@") || server == "" {
+		what = fmt.Sprintf("invalid URL %d of --nats", number)
+	}
+	return exit.Usagef("%s: want nats://[USER:PASSWORD@]HOST:PORT or tls://HOST:PORT, several separated by commas, or embedded[:HOST:PORT]", what)
 }
 
 // sharedSettings returns a hash of the options that all nodes should have the same of.

@@ -100,7 +100,12 @@ type task func(context.Context) error
 // Run checks the options, opens all sockets and serves until ctx is done, and after SIGTERM until
 // the clients are drained. It returns nil then. Errors of options have the exit codes Usage and
 // Device.
-func Run(ctx context.Context, options Options) error {
+func Run(ctx context.Context, options Options) (err error) {
+	defer func() {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) { // before the server had begun
+			err = nil
+		}
+	}()
 	s, err := newService(ctx, options)
 	if err != nil {
 		return err

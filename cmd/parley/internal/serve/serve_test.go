@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +29,11 @@ func valid() Options {
 func TestInvalidOptions(t *testing.T) {
 	for want, set := range map[string]func(*Options){
 		`invalid --nats "http://a:1"`:             func(o *Options) { o.Cluster.NATS = "nats://b, http://a:1" },
+		`invalid --nats "nats://a:65536"`:         func(o *Options) { o.Cluster.NATS = "nats://a:65536" },
+		`invalid --nats "nats://a/b"`:             func(o *Options) { o.Cluster.NATS = "nats://a/b" },
+		`invalid --nats "embedded:70000"`:         func(o *Options) { o.Cluster.NATS = "embedded:70000" },
+		`invalid --nats "embeddedA"`:              func(o *Options) { o.Cluster.NATS = "embeddedA" },
+		"invalid URL 3 of --nats: want ":          func(o *Options) { o.Cluster.NATS = "nats://a,nats://b," },
 		"--nats-creds is of use with --nats only": func(o *Options) { o.Cluster.Credentials = "a" },
 		`--nats-prefix: invalid prefix "a.b"`:     func(o *Options) { o.Cluster.NATS, o.Cluster.Prefix = "nats://a", "a.b" },
 		"--nats-creds is for NATS servers":        func(o *Options) { o.Cluster.NATS, o.Cluster.Credentials = "embedded", "a" },
@@ -67,6 +74,63 @@ func TestInvalidOptions(t *testing.T) {
 	}
 }
 
+// TestSecretOfInvalidURL checks that no error repeats a password or a token of --nats.
+func TestSecretOfInvalidURL(t *testing.T) {
+	for _, value := range []string{"u:SECRET@a:1", "http://u:SECRET@a", "nats://SECRET@", "nats://u:SECRET@a:b", "nats://u:SECRET%zz@a", "nats://u:SECRET,@a", "nats://u:1,SECRET@a"} {
+		o := valid()
+		o.Cluster.NATS = value
+		if err := Run(t.Context(), o); exit.CodeOf(err) != exit.Usage || strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("--nats %s: got code %d, %v, want code %d without the secret", value, exit.CodeOf(err), err, exit.Usage)
+		}
+	}
+}
+
+// TestEndWithoutNATS ends a server that waits for NATS at its start: that is no error.
+func TestEndWithoutNATS(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o := valid()
+	o.Cluster.NATS = "nats://SECRET@127.0.0.1:1"
+	log := &canceling{cancel: cancel}
+	o.Logger = slog.New(slog.NewTextHandler(log, nil))
+	if err := Run(ctx, o); err != nil {
+		t.Errorf("got %v, want no error", err)
+	}
+	if log := log.text.String(); !strings.Contains(log, "127.0.0.1:1") || strings.Contains(log, "SECRET") {
+		t.Errorf("log: got %q, want the address without the token", log)
+	}
+}
+
+// canceling is a log that cancels a context with its first line.
+type canceling struct {
+	cancel context.CancelFunc
+
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (c *canceling) Write(b []byte) (int, error) {
+	c.cancel()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.text.Write(b)
+}
+
+// TestNATSAddressInUse checks that a NATS server whose address is in use is reported at once.
+func TestNATSAddressInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	o := valid()
+	o.Cluster.NATS = "embedded:" + l.Addr().String()
+	began := time.Now()
+	if err := Run(t.Context(), o); exit.CodeOf(err) != exit.Failure || !strings.Contains(err.Error(), "address already in use") || time.Since(began) > 5*time.Second {
+		t.Errorf("got code %d, %v after %s, want code %d at once", exit.CodeOf(err), err, time.Since(began), exit.Failure)
+	}
+}
+
 // TestUnusableFiles checks that a missing file has the exit code of files.
 func TestUnusableFiles(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
@@ -76,6 +140,7 @@ func TestUnusableFiles(t *testing.T) {
 	}
 	for want, set := range map[string]func(*Options){
 		"--tls-cert, --tls-key: ": func(o *Options) { o.TLS = TLSOptions{CertFile: missing, KeyFile: missing} },
+		"--nats-creds: ":          func(o *Options) { o.Cluster = ClusterOptions{NATS: "nats://a", Credentials: file} },
 		"--auth-jwt: ":            func(o *Options) { o.Login.JWT = missing },
 		"--acme-cache: ": func(o *Options) {
 			o.TLS.ACME = ACMEOptions{Host: "call.example.org", Cache: filepath.Join(file, "cache")}
