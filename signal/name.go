@@ -139,6 +139,22 @@ func Printable(text string) string {
 	}, Truncate(text, MaxText))
 }
 
+// PrintableURL returns a text that should be a URL as Printable does, with three asterisks in place
+// of a user, a password and a query, which may be secrets.
+func PrintableURL(text string) string {
+	if at := strings.LastIndexByte(text, '@'); at >= 0 {
+		scheme := ""
+		if before, _, ok := strings.Cut(text[:at], "://"); ok {
+			scheme = before + "://"
+		}
+		text = scheme + "***" + text[at:]
+	}
+	if before, _, ok := strings.Cut(text, "?"); ok {
+		text = before + "?***"
+	}
+	return Printable(text)
+}
+
 // Truncate returns the first n bytes of s at most, without a part of a rune.
 func Truncate(s string, n int) string {
 	if len(s) <= n {

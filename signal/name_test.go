@@ -104,3 +104,21 @@ func TestPrintable(t *testing.T) {
 		}
 	}
 }
+
+// TestPrintableURL: an error that shows a URL shows no secret.
+func TestPrintableURL(t *testing.T) {
+	for text, want := range map[string]string{
+		"ws://a:1/b":                        "ws://a:1/b",
+		"ws://user:SECRET@a:x":              "ws://***@a:x",
+		"user:SECRET@a":                     "***@a",
+		"SECRET@a://b":                      "***@a://b",
+		"http://user:SEC@RET@a/b?token=SEC": "http://***@a/b?***",
+		"https://a?token=SE@CRET":           "https://***@CRET",
+		"turn:user:SECRET@a":                "***@a",
+		"http://u:SEC?RET@a\x1b":            "http://***@a\ufffd",
+	} {
+		if got := signal.PrintableURL(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}

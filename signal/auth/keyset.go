@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"parley/signal"
 )
 
 const (
@@ -59,7 +61,7 @@ func newKeySet(ctx context.Context, location string, o JWTOptions) (*keySet, err
 	if strings.Contains(location, "://") {
 		u, err := url.Parse(location)
 		if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
-			return nil, fmt.Errorf("invalid URL of keys %.200q: want https://host/path", location)
+			return nil, fmt.Errorf("invalid URL of keys %.200q: want https://host/path", signal.PrintableURL(location))
 		}
 		s.name, s.age, s.pause = "https://"+u.Host+u.EscapedPath(), urlAge, urlPause
 		s.source, s.parse = urlSource(u.String(), o.Client), parsePublicJWKs

@@ -58,7 +58,7 @@ const (
 func NewWebhook(rawURL string, options *WebhookOptions) (*Webhook, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("invalid webhook URL %.200q: want https://host/path", rawURL)
+		return nil, fmt.Errorf("invalid webhook URL %.200q: want https://host/path", signal.PrintableURL(rawURL))
 	}
 	h := &Webhook{url: u.String()}
 	if options != nil {

@@ -158,7 +158,7 @@ var ErrAddress = errors.New("not the address of a signaling server")
 func ParseAddress(raw string) (*url.URL, error) {
 	u, err := parseAddress(raw)
 	if err != nil {
-		return nil, fmt.Errorf("%q is %w: %w", raw, ErrAddress, err)
+		return nil, fmt.Errorf("%q is %w: %w", signal.PrintableURL(raw), ErrAddress, err)
 	}
 	return u, nil
 }

@@ -79,7 +79,7 @@ func ParseEndpoint(s string) (Endpoint, error) {
 		if errors.As(err, &parse) {
 			err = parse.Err
 		}
-		return e, fmt.Errorf("invalid URL %q: %s", signal.Printable(s), signal.Printable(err.Error()))
+		return e, fmt.Errorf("invalid URL %q: %s", signal.PrintableURL(s), signal.Printable(err.Error()))
 	}
 	switch strings.ToLower(u.Scheme) {
 	case "whip", "whips":
@@ -88,7 +88,7 @@ func ParseEndpoint(s string) (Endpoint, error) {
 		e.Direction = Play
 	case "http", "https":
 	default:
-		return e, fmt.Errorf("invalid URL %q: want whip, whips, whep, wheps, http or https before ://", signal.Printable(s))
+		return e, fmt.Errorf("invalid URL %q: want whip, whips, whep, wheps, http or https before ://", signal.PrintableURL(s))
 	}
 	secure := strings.HasSuffix(strings.ToLower(u.Scheme), "s")
 	if u.Scheme = "http"; secure {
@@ -96,7 +96,7 @@ func ParseEndpoint(s string) (Endpoint, error) {
 	}
 	switch {
 	case u.Hostname() == "":
-		return e, fmt.Errorf("invalid URL %q: has no host", signal.Printable(s))
+		return e, fmt.Errorf("invalid URL %q: has no host", signal.PrintableURL(s))
 	case u.User != nil:
 		return e, errors.New("invalid URL: has a user before the host; give the token with --token or $PARLEY_TOKEN")
 	}

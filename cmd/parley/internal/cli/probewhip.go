@@ -21,6 +21,7 @@ import (
 	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/stdio"
 	"parley/cmd/parley/internal/whipcheck"
+	"parley/signal"
 	"parley/signal/whip"
 )
 
@@ -57,7 +58,7 @@ func readEndpointProbe(cmd *cli.Command) (o whipcheck.Options, format string, er
 	url := cmd.Args().First()
 	scheme, _, _ := strings.Cut(strings.ToLower(url), ":")
 	if strings.HasPrefix(scheme, "http") {
-		return o, "", exit.Usagef("invalid URL %q: want whip, whips, whep or wheps before ://, which says what is checked", sanitize.Text(url))
+		return o, "", exit.Usagef("invalid URL %q: want whip, whips, whep or wheps before ://, which says what is checked", signal.PrintableURL(url))
 	}
 	w, err := config.ReadWHIP(cmd, url, strings.HasPrefix(scheme, "whip"))
 	if err != nil {
@@ -79,7 +80,7 @@ func readEndpointProbe(cmd *cli.Command) (o whipcheck.Options, format string, er
 	o = whipcheck.Options{Endpoint: *w.Endpoint, URL: w.URL, Token: s.Token, Header: s.Header, TLS: s.TLS, Loopback: resources.OffersLoopback(w.Endpoint.URL.String()),
 		Timeout: cmd.Duration("timeout"), Names: cmd.Args().Tail()}
 	if _, missing := scenario.Select(whipcheck.Checks(o.Endpoint.Direction), "all", o.Names); len(missing) > 0 {
-		return o, "", exit.Usagef("there is no check %s; see parley probe --list %s", sanitize.Text(strings.Join(missing, ", ")), sanitize.Text(w.URL))
+		return o, "", exit.Usagef("there is no check %s; see parley probe --list %s", sanitize.Text(strings.Join(missing, ", ")), signal.PrintableURL(w.URL))
 	}
 	return o, format, nil
 }
@@ -89,7 +90,7 @@ func readEndpointProbe(cmd *cli.Command) (o whipcheck.Options, format string, er
 func refuseNameOptions(cmd *cli.Command, url string, more ...string) error {
 	for _, f := range append([]string{"suite", "file", "peer-type", "wait-for-call", "pause", "parallel"}, more...) {
 		if cmd.IsSet(f) {
-			return exit.Usagef("--%s is for a NAME, or for --load or --playback: a URL has checks of its own, see parley probe --list %s", f, sanitize.Text(url))
+			return exit.Usagef("--%s is for a NAME, or for --load or --playback: a URL has checks of its own, see parley probe --list %s", f, signal.PrintableURL(url))
 		}
 	}
 	return nil
@@ -102,7 +103,7 @@ func readEndpointCalls(cmd *cli.Command, std stdio.Streams) (probe.Options, erro
 	o := probe.Options{Call: s, Evidence: cmd.String("evidence"), ReportEach: cmd.String("format") != "table"}
 	url := cmd.Args().First()
 	if strings.HasPrefix(strings.ToLower(url), "http") {
-		return o, exit.Usagef("invalid URL %q: want whip, whips, whep or wheps before ://, which says who sends", sanitize.Text(url))
+		return o, exit.Usagef("invalid URL %q: want whip, whips, whep or wheps before ://, which says who sends", signal.PrintableURL(url))
 	}
 	var err error
 	if s.WHIP, err = config.ReadWHIP(cmd, url, strings.HasPrefix(strings.ToLower(url), "whip")); err != nil {

@@ -3,6 +3,7 @@ package config
 import (
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -12,6 +13,7 @@ import (
 	"parley/cmd/parley/internal/sanitize"
 	"parley/peer"
 	"parley/peer/datachannel"
+	"parley/signal"
 )
 
 // Call says how long calls go on, and what a call is for.
@@ -168,9 +170,12 @@ func ReadMonitoring(cmd *cli.Command) (m Monitoring, err error) {
 // otlpURL parses the URL of an OTLP receiver. A URL without a path gets that of traces.
 func otlpURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
+	if err == nil && u.Port() != "" {
+		_, err = strconv.ParseUint(u.Port(), 10, 16)
+	}
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "":
-		return nil, exit.Usagef("invalid --otlp %q: want a URL of http or https, such as http://localhost:4318", sanitize.Text(text))
+		return nil, exit.Usagef("invalid --otlp %q: want a URL of http or https, such as http://localhost:4318", signal.PrintableURL(text))
 	case u.User != nil:
 		return nil, exit.Usagef("--otlp takes no password: put a header into $OTEL_EXPORTER_OTLP_HEADERS, such as 'authorization=Bearer TOKEN'")
 	}

@@ -12,6 +12,7 @@ import (
 	"parley/cmd/parley/internal/sanitize"
 	"parley/peer"
 	"parley/peer/netem"
+	"parley/signal"
 )
 
 // Network says which paths the packets of a call may take.
@@ -91,9 +92,9 @@ func iceServers(values []string) ([]webrtc.ICEServer, error) {
 		scheme, _, _ := strings.Cut(parts[0], ":")
 		switch {
 		case scheme != "stun" && scheme != "stuns" && scheme != "turn" && scheme != "turns":
-			return nil, exit.Usagef("invalid --ice-server %q: want stun:, stuns:, turn: or turns: before the host", sanitize.Text(parts[0]))
+			return nil, exit.Usagef("invalid --ice-server %q: want stun:, stuns:, turn: or turns: before the host", signal.PrintableURL(parts[0]))
 		case strings.HasPrefix(scheme, "turn") && len(parts) != 3:
-			return nil, exit.Usagef("invalid --ice-server %q: want turn:HOST,USER,SECRET", sanitize.Text(parts[0]))
+			return nil, exit.Usagef("invalid --ice-server %q: want turn:HOST,USER,SECRET", signal.PrintableURL(parts[0]))
 		case len(parts) == 3:
 			s.Username, s.Credential = parts[1], parts[2]
 		}

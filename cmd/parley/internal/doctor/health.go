@@ -11,6 +11,7 @@ import (
 
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/signal"
 )
 
 // healthTimeout bounds a request for the health of a server.
@@ -21,7 +22,7 @@ const healthTimeout = 5 * time.Second
 func CheckHealth(ctx context.Context, admin string, report func(Finding)) error {
 	u, err := url.Parse(admin)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return exit.Usagef("invalid --health %q: want the URL of an --admin address, such as http://127.0.0.1:9091", sanitize.Text(admin))
+		return exit.Usagef("invalid --health %q: want the URL of an --admin address, such as http://127.0.0.1:9091", signal.PrintableURL(admin))
 	}
 	if u.Path == "" || u.Path == "/" {
 		u.Path = "/readyz"

@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"errors"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -40,21 +42,24 @@ func (i *iceServers) hasTURN() bool {
 // add adds a value of --ice-server: URL, or URL,USER,SECRET. Errors do not show secrets.
 func (i *iceServers) add(value string) error {
 	parts := strings.SplitN(value, ",", 3)
-	url := parts[0]
-	if _, err := stun.ParseURI(url); err != nil {
-		return exit.Usagef("invalid --ice-server %q: want stun:HOST[:PORT], or turn: or turns: with [?transport=udp] (%v)", url, err)
+	address := parts[0]
+	if _, err := stun.ParseURI(address); err != nil {
+		if parse := (*url.Error)(nil); errors.As(err, &parse) {
+			err = parse.Err // without the URL
+		}
+		return exit.Usagef("invalid --ice-server %q: want stun:HOST[:PORT], or turn: or turns: with [?transport=udp] (%v)", signal.PrintableURL(address), err)
 	}
-	isTURN := strings.HasPrefix(strings.ToLower(url), "turn")
-	s := signal.ICEServer{URLs: []string{url}}
+	isTURN := strings.HasPrefix(strings.ToLower(address), "turn")
+	s := signal.ICEServer{URLs: []string{address}}
 	switch {
 	case len(parts) == 2, len(parts) == 3 && !isTURN:
-		return exit.Usagef("invalid --ice-server %q: want URL, or for a TURN server URL,USER,SECRET", url)
+		return exit.Usagef("invalid --ice-server %q: want URL, or for a TURN server URL,USER,SECRET", signal.PrintableURL(address))
 	case len(parts) == 3:
 		s.Username, s.Credential = parts[1], parts[2]
 	case isTURN && i.credentials == nil:
-		return exit.Usagef("invalid --ice-server %q: a TURN server needs URL,USER,SECRET, or --turn-secret, its static-auth-secret", url)
+		return exit.Usagef("invalid --ice-server %q: a TURN server needs URL,USER,SECRET, or --turn-secret, its static-auth-secret", signal.PrintableURL(address))
 	case isTURN:
-		i.temporary = append(i.temporary, url)
+		i.temporary = append(i.temporary, address)
 		return nil
 	}
 	if err := s.Check(); err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"parley/cmd/parley/internal/admin"
 	"parley/cmd/parley/internal/exit"
+	"parley/signal"
 	"parley/signal/server"
 	"parley/signal/web"
 	whipserver "parley/signal/whip/server"
@@ -203,7 +204,7 @@ func (s *service) checkOrigins() error {
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || origin != u.Scheme+"://"+u.Host {
-		return exit.Usagef("invalid --origin %q: want the form https://HOST or https://HOST:PORT", s.Origin)
+		return exit.Usagef("invalid --origin %q: want the form https://HOST or https://HOST:PORT", signal.PrintableURL(s.Origin))
 	}
 	s.signaling.AllowOrigins = append(s.signaling.AllowOrigins, origin)
 	return nil

@@ -42,7 +42,7 @@ func TestInvalidOptions(t *testing.T) {
 		`invalid --admin-host "a:1"`:              func(o *Options) { o.Admin = AdminOptions{"127.0.0.1:0", []string{"a:1"}} },
 		"--allow-origin: ":                        func(o *Options) { o.AllowOrigins = []string{"example.org"} },
 		`invalid --origin "https://a/page"`:       func(o *Options) { o.Origin = "https://a/page" },
-		`invalid --origin "\x1b[2J"`:              func(o *Options) { o.Origin = "\x1b[2J" },
+		"invalid --origin \"\ufffd[2J\"":          func(o *Options) { o.Origin = "\x1b[2J" },
 		`invalid --trusted-proxy "nonsense"`:      func(o *Options) { o.TrustedProxies, o.ClientIPHeader = []string{"nonsense"}, "Forwarded" },
 		"--trusted-proxy needs":                   func(o *Options) { o.TrustedProxies = []string{"10.0.0.0/8"} },
 		"--client-ip-header needs":                func(o *Options) { o.ClientIPHeader = "Forwarded" },

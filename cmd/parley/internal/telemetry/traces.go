@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -38,6 +39,7 @@ const (
 type tracing struct {
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer
+	exporter *warningExporter
 	cancel   context.CancelFunc // ends an export that is under way
 
 	mu    sync.Mutex // guards the following
@@ -64,14 +66,16 @@ func openTracing(ctx context.Context, o Options) (*tracing, error) {
 	}}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(source), sdktrace.WithRawSpanLimits(limits),
 		sdktrace.WithBatcher(quiet, sdktrace.WithMaxQueueSize(maxQueuedSpans), sdktrace.WithBatchTimeout(time.Second)))
-	return &tracing{provider: provider, tracer: provider.Tracer("parley"), cancel: cancel, calls: map[*callTrace]bool{}}, nil
+	return &tracing{provider: provider, exporter: quiet, tracer: provider.Tracer("parley"), cancel: cancel, calls: map[*callTrace]bool{}}, nil
 }
 
 // close exports what waits, for flushTimeout at most.
 func (t *tracing) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
-	_ = t.provider.Shutdown(ctx) // warningExporter has reported errors of the export
+	if t.provider.Shutdown(ctx) != nil { // warningExporter has reported errors of the export
+		t.exporter.report(fmt.Errorf("no answer within %s", flushTimeout))
+	}
 	t.cancel()
 }
 
@@ -100,10 +104,12 @@ func (e *warningExporter) ExportSpans(ctx context.Context, spans []sdktrace.Read
 	stop := context.AfterFunc(e.ctx, cancel)
 	defer stop()
 	if err := e.SpanExporter.ExportSpans(ctx, spans); err != nil {
-		e.once.Do(func() { e.warn(err) })
+		e.report(err)
 	}
 	return nil
 }
+
+func (e *warningExporter) report(err error) { e.once.Do(func() { e.warn(err) }) }
 
 // The spans of a call below the span of the call itself.
 const (
