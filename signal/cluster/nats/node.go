@@ -475,8 +475,8 @@ func (n *Node) run() {
 	}
 }
 
-// reportTrouble reports that the lease was not renewed, at most once in troubleInterval for the same
-// reason. Only run calls it.
+// reportTrouble notes that the lease was not renewed. The log has the same reason at most once in
+// troubleInterval. Only run calls it.
 func (n *Node) reportTrouble(err error) {
 	n.lease.check.Store(true)
 	before := n.trouble.Swap(&err)

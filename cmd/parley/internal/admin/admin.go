@@ -4,6 +4,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,6 +74,19 @@ func RejectUnknownHosts(next http.Handler, hosts []string, remedy string) http.H
 func ReachedFromElsewhere(l net.Listener) bool {
 	a, err := netip.ParseAddrPort(l.Addr().String())
 	return err != nil || !a.Addr().IsLoopback()
+}
+
+// ListenError returns the error of a flag whose address, HOST:PORT, cannot be listened on.
+func ListenError(flag, address string, err error) error {
+	hint := "is another program running there? " + flag + " takes another address"
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns), errors.Is(err, syscall.EADDRNOTAVAIL):
+		hint = flag + " takes an address of this machine, or no host for all of them"
+	case errors.Is(err, syscall.EACCES):
+		hint = "ports below 1024 need a privilege on many systems"
+	}
+	return fmt.Errorf("failed to listen on %q: %w; %s", address, err, hint)
 }
 
 // LocalAddress returns the HOST:PORT by which this machine reaches a listener. HOST is localhost

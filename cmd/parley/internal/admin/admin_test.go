@@ -49,3 +49,26 @@ func TestServe(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestListenError checks that the hint fits the reason for which an address cannot be listened on.
+func TestListenError(t *testing.T) {
+	used, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer used.Close()
+	for address, want := range map[string]string{
+		used.Addr().String(): "is another program running there? --metrics takes another address",
+		"192.0.2.1:0":        "--metrics takes an address of this machine, or no host for all of them",
+		"host.invalid:0":     "--metrics takes an address of this machine, or no host for all of them",
+	} {
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			_ = l.Close()
+			t.Fatalf("%s: got a listener", address)
+		}
+		if err := ListenError("--metrics", address, err); !strings.HasSuffix(err.Error(), "; "+want) {
+			t.Errorf("%s: got %v, want %s", address, err, want)
+		}
+	}
+}

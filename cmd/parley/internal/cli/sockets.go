@@ -6,8 +6,8 @@ import (
 	"io"
 	"net"
 
+	"parley/cmd/parley/internal/admin"
 	"parley/cmd/parley/internal/exit"
-	"parley/cmd/parley/internal/sanitize"
 )
 
 // closers are resources that are closed together.
@@ -27,8 +27,7 @@ func (s *closers) listen(ctx context.Context, flag string, addresses ...string) 
 	for _, address := range addresses {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 		if err != nil {
-			return nil, exit.Errorf(exit.Failure, "failed to listen on %s: %w; is another server running there? %s takes another address",
-				sanitize.Text(address), err, flag)
+			return nil, &exit.Error{Code: exit.Failure, Err: admin.ListenError(flag, address, err)}
 		}
 		s.all = append(s.all, l)
 		listeners = append(listeners, l)

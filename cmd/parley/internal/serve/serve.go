@@ -292,8 +292,7 @@ func (s *service) listen(ctx context.Context, option, address string) (net.Liste
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("failed to listen on %q: %w; is another server running there? %s takes another address",
-			address, err, option)
+		return nil, admin.ListenError(option, address, err)
 	}
 	s.sockets = append(s.sockets, l)
 	return l, nil

@@ -3,7 +3,6 @@ package telemetry
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -80,7 +79,7 @@ func (t *Telemetry) serveMetrics(ctx context.Context) error {
 	o := t.options
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Metrics)
 	if err != nil {
-		return fmt.Errorf("failed to listen on %q: %w; is another program running there? --metrics takes another address", o.Metrics, err)
+		return admin.ListenError("--metrics", o.Metrics, err)
 	}
 	url := "http://" + admin.LocalAddress(l.Addr()) + "/metrics"
 	o.Report.Report(event.Event{Name: "admin", Fields: event.Fields("address", l.Addr().String(), "url", url), Message: "metrics on " + url})
