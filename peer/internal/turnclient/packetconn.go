@@ -95,7 +95,7 @@ func (s *packetConn) WriteTo(p []byte, to net.Addr) (int, error) {
 		s.realm, s.nonce = nil, nil // p has those of the latest response
 	}
 	s.allocate = slices.Clone(p)
-	p = s.request()
+	p = s.buildRequest()
 	s.mu.Unlock()
 	_, err := s.PacketConn.WriteTo(p, to)
 	return len(p), err
@@ -107,11 +107,11 @@ func (s *packetConn) ReadFrom(p []byte) (int, net.Addr, error) {
 		n, from, err := s.PacketConn.ReadFrom(p)
 		switch {
 		case err != nil && s.ctx.Err() != nil:
-			return s.aborted(p, err)
+			return s.abort(p, err)
 		case err != nil:
 			return n, from, err
 		case isAllocate(p[:n], stun.ClassSuccessResponse):
-			return s.granted(p, n), from, nil
+			return s.handleSuccess(p, n), from, nil
 		case !isAllocate(p[:n], stun.ClassErrorResponse):
 			return n, from, nil
 		}
@@ -128,8 +128,8 @@ func (s *packetConn) ReadFrom(p []byte) (int, net.Addr, error) {
 	}
 }
 
-// aborted makes the client end the Allocate transaction, if there is one.
-func (s *packetConn) aborted(p []byte, err error) (int, net.Addr, error) {
+// abort makes the client end the Allocate transaction, if there is one.
+func (s *packetConn) abort(p []byte, err error) (int, net.Addr, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.allocate == nil {
@@ -148,9 +148,10 @@ func (s *packetConn) aborted(p []byte, err error) (int, net.Addr, error) {
 	return copy(p, m.Raw), s.server, nil
 }
 
-// granted ends the allocation. It removes IPv4 relay addresses from the response to a request for
-// IPv6 and returns its length: coturn 4.6.1 puts 0.0.0.0:0 before the requested address.
-func (s *packetConn) granted(p []byte, n int) int {
+// handleSuccess ends the Allocate transaction. It removes IPv4 relay addresses from the response to
+// a request for IPv6 and returns its length: coturn 4.6.1 puts 0.0.0.0:0 before the requested
+// address.
+func (s *packetConn) handleSuccess(p []byte, n int) int {
 	s.mu.Lock()
 	s.allocate = nil
 	ipv6 := s.ipv6
@@ -159,7 +160,7 @@ func (s *packetConn) granted(p []byte, n int) int {
 	if !ipv6 || m.Decode() != nil {
 		return n
 	}
-	left := unsigned(m, func(a stun.RawAttribute) bool {
+	left := withoutIntegrity(m, func(a stun.RawAttribute) bool {
 		return a.Type == stun.AttrXORRelayedAddress && (len(a.Value) < 2 || a.Value[1] != familyIPv6)
 	})
 	return copy(p, left.Raw)
@@ -190,14 +191,14 @@ func (s *packetConn) handleError(p []byte, server net.Addr) (request []byte, han
 	case stun.CodeUnauthorized, stun.CodeStaleNonce:
 		var realm stun.Realm
 		var nonce stun.Nonce
-		if len(s.visited) == 0 || s.nonce != nil || !signed(s.allocate) || realm.GetFrom(m) != nil || nonce.GetFrom(m) != nil {
+		if len(s.visited) == 0 || s.nonce != nil || !hasIntegrity(s.allocate) || realm.GetFrom(m) != nil || nonce.GetFrom(m) != nil {
 			return nil, false
 		}
 		s.realm, s.nonce = realm, nonce // the first server authenticated the client before it redirected it
 	default:
 		return nil, false
 	}
-	return s.request(), true
+	return s.buildRequest(), true
 }
 
 // pending reports whether p belongs to the Allocate transaction that waits for a response.
@@ -239,14 +240,14 @@ func (s *packetConn) followAlternate(m *stun.Message, server net.Addr) error {
 	return nil
 }
 
-// request returns the Allocate request to send for that of the client. It returns requests that it
-// cannot parse or sign unchanged. Called with mu held.
-func (s *packetConn) request() []byte {
+// buildRequest returns the Allocate request to send for that of the client, which is the same if it
+// cannot be parsed or signed. buildRequest is called with mu held.
+func (s *packetConn) buildRequest() []byte {
 	old := &stun.Message{Raw: slices.Clone(s.allocate)}
 	if !s.ipv6 && s.nonce == nil || old.Decode() != nil {
 		return s.allocate
 	}
-	m := unsigned(old, func(a stun.RawAttribute) bool {
+	m := withoutIntegrity(old, func(a stun.RawAttribute) bool {
 		return a.Type == stun.AttrRequestedAddressFamily && s.ipv6 || (a.Type == stun.AttrRealm || a.Type == stun.AttrNonce) && s.nonce != nil
 	})
 	var setters []stun.Setter
@@ -277,8 +278,8 @@ func (s *packetConn) request() []byte {
 	return m.Raw
 }
 
-// redirectedConn is a socket to a server or its alternate, which has the address of the server for
-// the user of the socket.
+// redirectedConn is a UDP socket to a server or its alternate, for which its user has the address of
+// the server.
 type redirectedConn struct {
 	net.PacketConn
 	mu                sync.Mutex // guards the fields below
@@ -338,14 +339,14 @@ func sameTransaction(a, b []byte) bool {
 	return len(a) >= stunHeader && len(b) >= stunHeader && string(a[4:stunHeader]) == string(b[4:stunHeader])
 }
 
-// signed reports whether a message has a MESSAGE-INTEGRITY attribute.
-func signed(p []byte) bool {
+// hasIntegrity reports whether a message has a MESSAGE-INTEGRITY attribute.
+func hasIntegrity(p []byte) bool {
 	m := &stun.Message{Raw: slices.Clone(p)}
 	return m.Decode() == nil && m.Contains(stun.AttrMessageIntegrity)
 }
 
-// unsigned returns a message without MESSAGE-INTEGRITY, FINGERPRINT and dropped attributes.
-func unsigned(old *stun.Message, drop func(stun.RawAttribute) bool) *stun.Message {
+// withoutIntegrity returns a message without MESSAGE-INTEGRITY, FINGERPRINT and dropped attributes.
+func withoutIntegrity(old *stun.Message, drop func(stun.RawAttribute) bool) *stun.Message {
 	m := &stun.Message{TransactionID: old.TransactionID, Type: old.Type}
 	m.WriteHeader()
 	for _, a := range old.Attributes {

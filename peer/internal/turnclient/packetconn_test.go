@@ -66,7 +66,7 @@ func TestRequestIPv6Relay(t *testing.T) {
 	granted := &stun.Message{Raw: buffer[:n]}
 	var at stun.XORMappedAddress
 	if err := granted.Decode(); err != nil || granted.Type.Class != stun.ClassSuccessResponse || at.GetFromAs(granted, stun.AttrXORRelayedAddress) != nil || !at.IP.Equal(net.IPv6loopback) {
-		t.Errorf("what arrives is %v, with a relay at %v (%v)", granted, at, err)
+		t.Errorf("the client received %v, with a relay at %v (%v)", granted, at, err)
 	}
 }
 

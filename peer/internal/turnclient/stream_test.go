@@ -25,7 +25,7 @@ func TestStreamDoesNotBlock(t *testing.T) {
 		t.Errorf("Write after Close: %v", err)
 	}
 	if !guard.Stop() {
-		t.Error("the other end had to give up first")
+		t.Error("Write or Close waited for the server")
 	}
 }
 
@@ -35,11 +35,11 @@ func TestStreamFlushesOnClose(t *testing.T) {
 	defer far.Close()
 	s := newStream(t.Context(), near, nil, nil)
 	s.linger = time.Minute
-	heard := make(chan string, 1)
+	received := make(chan string, 1)
 	go func() {
 		buffer := make([]byte, 100)
 		n, _ := far.Read(buffer)
-		heard <- string(buffer[:n])
+		received <- string(buffer[:n])
 	}()
 	if _, err := s.Write([]byte("farewell")); err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func TestStreamFlushesOnClose(t *testing.T) {
 		t.Error(err)
 	}
 	_ = far.SetReadDeadline(time.Now().Add(time.Minute))
-	if got := <-heard; got != "farewell" {
-		t.Errorf("the other end heard %q", got)
+	if got := <-received; got != "farewell" {
+		t.Errorf("the server received %q, want what was written before Close", got)
 	}
 }
