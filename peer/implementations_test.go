@@ -10,6 +10,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer/internal/jsep"
+	"parley/peer/internal/msection"
 )
 
 // thirdPartyOffer is an offer of audio, video and data channels as Chromium writes it, shortened.
@@ -61,7 +62,7 @@ func mLines(text string) (all []string) {
 // Offers of other implementations are answered, by a section for each of theirs.
 func TestThirdPartyOffers(t *testing.T) {
 	const audio, video, data = "audio 9 UDP/TLS/RTP/SAVPF 111 0 8", "video 9 UDP/TLS/RTP/SAVPF 96 102", "application 9 UDP/DTLS/SCTP webrtc-datachannel"
-	opus := "a=fmtp:111 " + jsep.OpusParameters + ";sprop-stereo=1"
+	opus := "a=fmtp:111 " + msection.OpusParameters + ";sprop-stereo=1"
 	const text = "m=text 9 UDP/TLS/RTP/SAVPF 98\r\na=mid:t\r\na=rtpmap:98 t140/1000\r\n"
 	for name, c := range map[string]struct {
 		old, new string

@@ -25,6 +25,7 @@ import (
 	"parley/peer/internal/icenet"
 	"parley/peer/internal/interceptors"
 	"parley/peer/internal/jsep"
+	"parley/peer/internal/msection"
 )
 
 // BulkReceiveBuffer fills a path of 1 Gbit/s with 30 ms of delay, in bytes.
@@ -212,7 +213,7 @@ type format struct {
 // 8 bits: the decoders support no other.
 func formats() []format {
 	all := []format{
-		{webrtc.MimeTypeOpus, jsep.OpusParameters, 111, 0}, {webrtc.MimeTypePCMU, "", 0, 0}, {webrtc.MimeTypePCMA, "", 8, 0},
+		{webrtc.MimeTypeOpus, msection.OpusParameters, 111, 0}, {webrtc.MimeTypePCMU, "", 0, 0}, {webrtc.MimeTypePCMA, "", 8, 0},
 		{webrtc.MimeTypeVP8, "", 96, 97},
 	}
 	for _, h := range []struct {

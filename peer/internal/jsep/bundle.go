@@ -12,8 +12,8 @@ import (
 // would answer "port 0" to all (pion/webrtc#3522). So such a description is split into parts of one
 // transport each, and what the PeerConnections describe is merged, see Layout.
 
-// Bundled reports whether there is a BUNDLE group.
-func (d *Description) Bundled() bool { return len(bundles(d.sdp)) > 0 }
+// bundled reports whether there is a BUNDLE group.
+func (d *Description) bundled() bool { return len(bundles(d.sdp)) > 0 }
 
 // Transports returns the indices of the sections that share a transport, the one with the data
 // channels first. Rejected sections are in none, unless there is but one.

@@ -3,11 +3,12 @@ package jsep
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/pion/sdp/v3"
+
+	"parley/peer/internal/msection"
 )
 
 // CheckAnswer reports why an answer does not fit the offer that it is for (RFC 3264 section 6, RFC
@@ -26,16 +27,16 @@ func CheckAnswer(offer *sdp.SessionDescription, answer *Description) error {
 		if got, want := m.MediaName.Media, offered.MediaName.Media; got != want {
 			return fmt.Errorf("invalid answer: m-section %d is %.20q, the offer has %q", i+1, got, want)
 		}
-		if want := midOf(offered); s.Mid != want && !s.unnamed {
+		if want := msection.Mid(offered); s.Mid != want && !s.unnamed {
 			return fmt.Errorf("invalid answer: m-section %d has the mid %.20q, the offer has %q", i+1, s.Mid, want)
 		}
-		if rejected(m) {
+		if msection.IsRejected(m) {
 			continue
 		}
-		if rejected(offered) {
+		if msection.IsRejected(offered) {
 			return fmt.Errorf("invalid answer: m-section %d is accepted, and was not offered (port 0)", i+1)
 		}
-		if got, want := profile(m), profile(offered); got != want {
+		if got, want := msection.Profile(m), msection.Profile(offered); got != want {
 			return fmt.Errorf("invalid answer: m-section %d has the protocol %.40q, the offer has %q", i+1, got, want)
 		}
 		if setup, _ := m.Attribute("setup"); strings.TrimSpace(setup) == "actpass" {
@@ -43,19 +44,6 @@ func CheckAnswer(offer *sdp.SessionDescription, answer *Description) error {
 		}
 	}
 	return nil
-}
-
-// profile returns what a protocol stands for: RTP for all profiles that are taken for the one of
-// WebRTC (RFC 9429 section 5.1.2), SCTP for those of data channels, else the protocol.
-func profile(m *sdp.MediaDescription) string {
-	protos := m.MediaName.Protos
-	switch {
-	case isData(m):
-		return "SCTP"
-	case slices.Contains(protos, "RTP"):
-		return "RTP"
-	}
-	return strings.Join(protos, "/")
 }
 
 // checkMedia reports what is wrong with the RTP sections of a description that Pion would refuse
@@ -76,7 +64,7 @@ func checkMedia(parsed *sdp.SessionDescription) error {
 				return fmt.Errorf("media section %d has the malformed header extension a=extmap:%.60q", i+1, a.Value)
 			}
 		}
-		if tracks(m) > 1 {
+		if msection.Tracks(m) > 1 {
 			return fmt.Errorf("media section %d has several tracks, as in Plan B, which browsers gave up; "+
 				"the peer has to offer a section for each (Unified Plan)", i+1)
 		}
@@ -91,21 +79,6 @@ func validExtension(a sdp.Attribute) bool {
 	number, _, _ = strings.Cut(number, "/")
 	id, err := strconv.Atoi(number)
 	return err == nil && id >= 4096 && id <= 4351 || new(sdp.ExtMap).Unmarshal(a.String()) == nil
-}
-
-// tracks returns the number of tracks that a section names (RFC 8830 section 2, and a=ssrc as
-// before that).
-func tracks(m *sdp.MediaDescription) int {
-	names := map[string]bool{}
-	for _, a := range m.Attributes {
-		if a.Key != "ssrc" {
-			continue
-		}
-		if _, name, ok := strings.Cut(a.Value, " msid:"); ok {
-			names[name] = true
-		}
-	}
-	return len(names)
 }
 
 // maxReason is the length of a reason in bytes.

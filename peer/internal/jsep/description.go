@@ -13,12 +13,14 @@ import (
 
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/msection"
 )
 
 // Bounds of a description that is accepted, far above what browsers send.
 const (
 	MaxDescription = 256 << 10 // bytes
-	MaxSections    = 64
+	maxSections    = 64
 	maxMid         = 16 // bytes; Firefox rejects longer ones too
 )
 
@@ -88,8 +90,8 @@ func Parse(text string) (*Description, error) {
 		return nil, err
 	}
 	d := &Description{sdp: parsed}
-	if n := len(parsed.MediaDescriptions); n == 0 || n > MaxSections {
-		return nil, fmt.Errorf("the description has %d media sections, 1 to %d are accepted", n, MaxSections)
+	if n := len(parsed.MediaDescriptions); n == 0 || n > maxSections {
+		return nil, fmt.Errorf("the description has %d media sections, 1 to %d are accepted", n, maxSections)
 	}
 	if err := checkMedia(parsed); err != nil {
 		return nil, err
@@ -124,10 +126,10 @@ func (d *Description) readSections() error {
 		s := Section{
 			Index:     i,
 			Kind:      webrtc.NewRTPCodecType(m.MediaName.Media),
-			Data:      isData(m),
+			Data:      msection.IsData(m),
 			Mid:       mid,
-			Direction: directionOf(m, d.sdp),
-			Rejected:  rejected(m),
+			Direction: msection.Direction(m, d.sdp),
+			Rejected:  msection.IsRejected(m),
 			unnamed:   !ok,
 		}
 		if s.unsupported = s.Kind == 0 && (!s.Data || data && !s.Rejected); s.unsupported {
@@ -137,12 +139,6 @@ func (d *Description) readSections() error {
 		d.Sections = append(d.Sections, s)
 	}
 	return nil
-}
-
-// rejected reports whether an m-section is rejected, or not offered (RFC 9143 section 6).
-func rejected(m *sdp.MediaDescription) bool {
-	_, bundleOnly := m.Attribute("bundle-only")
-	return m.MediaName.Port.Value == 0 && !bundleOnly
 }
 
 func (d *Description) readIdentity() error {
@@ -279,26 +275,15 @@ func hasAttribute(d *sdp.SessionDescription, key string) bool {
 	})
 }
 
-// midOf returns the mid of a section, "" for none.
-func midOf(m *sdp.MediaDescription) string {
-	mid, _ := m.Attribute("mid")
-	return mid
-}
-
 // sectionOf returns the section of a mid, nil if there is none.
 func sectionOf(d *sdp.SessionDescription, mid string) *sdp.MediaDescription {
 	if d == nil {
 		return nil
 	}
 	for _, m := range d.MediaDescriptions {
-		if midOf(m) == mid {
+		if msection.Mid(m) == mid {
 			return m
 		}
 	}
 	return nil
-}
-
-// dropAttributes removes the attributes for which drop is true.
-func dropAttributes(m *sdp.MediaDescription, drop func(sdp.Attribute) bool) {
-	m.Attributes = slices.DeleteFunc(m.Attributes, drop)
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/msection"
 )
 
 const goodOffer = "v=0\r\no=- 42 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" +
@@ -70,7 +72,7 @@ func TestParseRepairs(t *testing.T) {
 	if got := d.Candidates(); len(got) != 1 {
 		t.Errorf("candidates %q, want the usable one", got)
 	}
-	if d.Sections[0].Mid != "0" || midOf(d.sdp.MediaDescriptions[0]) != "0" {
+	if d.Sections[0].Mid != "0" || msection.Mid(d.sdp.MediaDescriptions[0]) != "0" {
 		t.Errorf("the first section has the mid %q, want 0", d.Sections[0].Mid)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/pion/sdp/v3"
+
+	"parley/peer/internal/msection"
 )
 
 // A Layout is the order of the m-sections in the descriptions of a call (RFC 9429 section 5.2.2),
@@ -92,7 +94,7 @@ func (d *Description) assignNew(transport []int, groups [][]int, owner map[int]i
 	case len(added) == 0:
 	case len(owners) == 1 && len(transport) > 1:
 		groups[owners[0]] = append(groups[owners[0]], added...)
-	case len(owners) == 0 && d.Bundled():
+	case len(owners) == 0 && d.bundled():
 		groups = append(groups, added)
 	default: // it would bundle what is on several transports, and is answered without that
 		for _, i := range added {
@@ -105,7 +107,7 @@ func (d *Description) assignNew(transport []int, groups [][]int, owner map[int]i
 // Record notes to which transport each section of a description belongs that was applied.
 func (l *Layout[T]) Record(d *Description, parts []Part[T]) {
 	if l.slots == nil {
-		l.Unbundled = !d.Bundled()
+		l.Unbundled = !d.bundled()
 	}
 	l.Unbundled = l.Unbundled || len(parts) > 1
 	l.slots = make([]slot[T], len(d.Sections))
@@ -133,7 +135,7 @@ func (l *Layout[T]) Merge(locals []Local[T]) (*sdp.SessionDescription, error) {
 	for _, local := range locals {
 		by[local.Transport] = local.SDP
 		for _, m := range local.SDP.MediaDescriptions {
-			if mid := midOf(m); mid != "" && l.Index(mid) < 0 {
+			if mid := msection.Mid(m); mid != "" && l.Index(mid) < 0 {
 				l.slots = append(l.slots, slot[T]{mid: mid, transport: local.Transport, described: m})
 			}
 		}
@@ -144,7 +146,7 @@ func (l *Layout[T]) Merge(locals []Local[T]) (*sdp.SessionDescription, error) {
 	for _, at := range l.slots {
 		section := sectionOf(by[at.transport], at.mid)
 		if section == nil {
-			sections = append(sections, rejectedSection(at.described, at.mid))
+			sections = append(sections, msection.NewRejected(at.described, at.mid))
 			continue
 		}
 		if whole == nil {
@@ -180,12 +182,12 @@ func (l *Layout[T]) Complete(d *sdp.SessionDescription) {
 	for _, at := range l.slots {
 		section := sectionOf(d, at.mid)
 		if section == nil {
-			section = rejectedSection(at.described, at.mid)
+			section = msection.NewRejected(at.described, at.mid)
 		}
 		sections = append(sections, section)
 	}
 	for _, m := range d.MediaDescriptions {
-		if mid := midOf(m); mid != "" && l.Index(mid) < 0 { // Pion's have none where no codec is in common
+		if mid := msection.Mid(m); mid != "" && l.Index(mid) < 0 { // Pion's have none where no codec is in common
 			sections = append(sections, m)
 		}
 	}
@@ -227,7 +229,7 @@ func (l *Layout[T]) HeaderExtensions() map[int]string {
 				continue
 			}
 			number, _, _ := strings.Cut(words[0], "/")
-			if id, err := strconv.Atoi(number); err == nil && id > 0 && id <= maxOneByteID && ids[id] == "" {
+			if id, err := strconv.Atoi(number); err == nil && id > 0 && id <= msection.MaxOneByteID && ids[id] == "" {
 				ids[id], known[words[1]] = words[1], true
 			}
 		}

@@ -2,10 +2,10 @@ package jsep
 
 import (
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/pion/sdp/v3"
+
+	"parley/peer/internal/msection"
 )
 
 // NoChangeAnswer returns the answer to an offer that is rejected in a call that is up. SDP has no
@@ -14,27 +14,27 @@ import (
 // section 6). Every peer takes that for an answer, and the call stays as it was. current is the
 // answerer's description in force; the error says why there is no such answer.
 func NoChangeAnswer(current, offer *sdp.SessionDescription) (*sdp.SessionDescription, error) {
-	if len(offer.MediaDescriptions) > MaxSections {
+	if len(offer.MediaDescriptions) > maxSections {
 		return nil, errors.New("the offer has too many sections")
 	}
 	answer := clone(current)
 	mids := map[string]string{} // of the current sections that stay, in the offer
 	var sections []*sdp.MediaDescription
 	for i, offered := range offer.MediaDescriptions {
-		mid := midOf(offered)
+		mid := msection.Mid(offered)
 		if i >= len(answer.MediaDescriptions) || !sameSection(answer.MediaDescriptions[i], offered) {
-			sections = append(sections, rejectedSection(offered, mid))
+			sections = append(sections, msection.NewRejected(offered, mid))
 			continue
 		}
 		section := answer.MediaDescriptions[i]
-		mids[midOf(section)] = mid
-		keepOffered(section, offered)
-		answerProtocol(section, offered)
-		left := answerDirection(directionOf(section, answer), directionOf(offered, offer))
-		dropAttributes(section, func(a sdp.Attribute) bool { return a.Key == "mid" || isDirection(a) })
+		mids[msection.Mid(section)] = mid
+		msection.KeepOffered(section, offered)
+		msection.AnswerProtocol(section, offered)
+		left := answerDirection(msection.Direction(section, answer), msection.Direction(offered, offer))
+		msection.DropAttributes(section, func(a sdp.Attribute) bool { return a.Key == "mid" || msection.IsDirection(a) })
 		section.WithValueAttribute("mid", mid)
-		if !isData(section) {
-			setDirection(section, left)
+		if !msection.IsData(section) {
+			msection.SetDirection(section, left)
 		}
 		sections = append(sections, section)
 	}
@@ -56,39 +56,9 @@ func NoChangeAnswer(current, offer *sdp.SessionDescription) (*sdp.SessionDescrip
 // sameSection reports whether an offered section is the one that is in force. The section for data
 // channels may have another mid, see WireOptions.DataMid.
 func sameSection(current, offered *sdp.MediaDescription) bool {
-	mid := midOf(offered)
+	mid := msection.Mid(offered)
 	return current.MediaName.Media == offered.MediaName.Media && current.MediaName.Port.Value != 0 && mid != "" &&
-		!rejected(offered) && (midOf(current) == mid || isData(current))
-}
-
-// keepOffered leaves in a section what is offered: the section may be of an offer itself, and
-// Firefox takes no answer with a header extension or a codec that it has not offered.
-func keepOffered(section, offered *sdp.MediaDescription) {
-	word := func(value string, n int) string { return append(strings.Fields(value), "", "")[n] }
-	extensions, formats := map[string]bool{}, []string{}
-	for _, a := range offered.Attributes {
-		if a.Key == sdp.AttrKeyExtMap {
-			extensions[word(a.Value, 1)] = true
-		}
-	}
-	for _, format := range section.MediaName.Formats {
-		if slices.Contains(offered.MediaName.Formats, format) {
-			formats = append(formats, format)
-		}
-	}
-	if len(formats) == 0 {
-		formats = section.MediaName.Formats
-	}
-	section.MediaName.Formats = formats
-	dropAttributes(section, func(a sdp.Attribute) bool {
-		switch a.Key {
-		case sdp.AttrKeyExtMap:
-			return !extensions[word(a.Value, 1)]
-		case "rtpmap", "fmtp", "rtcp-fb":
-			return !slices.Contains(formats, word(a.Value, 0)) && word(a.Value, 0) != "*"
-		}
-		return false
-	})
+		!msection.IsRejected(offered) && (msection.Mid(current) == mid || msection.IsData(current))
 }
 
 // RestartsICE reports whether a description has other ICE credentials than the one of the same side

@@ -5,6 +5,8 @@ import (
 
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/msection"
 )
 
 // PionOptions says how Pion is to get a description.
@@ -24,7 +26,7 @@ func (d *Description) ForPion(o PionOptions) (string, Streams, error) {
 	s := clone(d.sdp)
 	for i, section := range d.Sections {
 		if m := s.MediaDescriptions[i]; section.Kind != 0 {
-			setDirection(m, section.Direction) // Pion leaves out a section without one
+			msection.SetDirection(m, section.Direction) // Pion leaves out a section without one
 			for _, quirk := range sectionQuirks() {
 				quirk(m)
 			}
@@ -94,9 +96,9 @@ func keepTransceivers(d *sdp.SessionDescription, sections []Section) {
 		}
 		m := d.MediaDescriptions[i]
 		if _, declared := m.Attribute(sdp.AttrKeySSRC); declared || slices.Contains(m.Attributes, syntheticRID()) {
-			setDirection(m, webrtc.RTPTransceiverDirectionSendrecv)
+			msection.SetDirection(m, webrtc.RTPTransceiverDirectionSendrecv)
 		} else {
-			setDirection(m, webrtc.RTPTransceiverDirectionRecvonly)
+			msection.SetDirection(m, webrtc.RTPTransceiverDirectionRecvonly)
 		}
 	}
 }

@@ -4,42 +4,29 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/pion/sdp/v3"
 
 	"parley/peer/datachannel"
 	"parley/peer/internal/candidate"
+	"parley/peer/internal/msection"
 )
 
 // parseQuirks returns what Parse does to each description to make it acceptable to Pion.
 func parseQuirks() []func(*sdp.SessionDescription) {
-	return []func(*sdp.SessionDescription){dropUnusableCandidates, dropOtherGroups, keepFirstSource, boundMessageSize}
+	return []func(*sdp.SessionDescription){dropUnusableCandidates, dropOtherGroups, keepFirstSources, boundMessageSize}
 }
 
 // sectionQuirks returns what ForPion does to each section of RTP.
 func sectionQuirks() []func(*sdp.MediaDescription) {
-	return []func(*sdp.MediaDescription){nameStaticFormats, matchOpus, matchH264, dropTwoByteExtensions}
-}
-
-// dropTwoByteExtensions removes the header extensions with an ID above 14: they need two-byte
-// headers (RFC 8285 section 4.3), and Pion fails to send a packet with one. The answer does without
-// them.
-func dropTwoByteExtensions(m *sdp.MediaDescription) {
-	dropAttributes(m, func(a sdp.Attribute) bool {
-		if a.Key != sdp.AttrKeyExtMap {
-			return false
-		}
-		id := extmapID(a)
-		return id == 0 || id > maxOneByteID
-	})
+	return []func(*sdp.MediaDescription){msection.NameStaticFormats, msection.MatchOpus, msection.MatchH264, msection.DropTwoByteExtensions}
 }
 
 // dropUnusableCandidates removes the candidates that Pion cannot use, which would make it refuse
 // the whole description half-way.
 func dropUnusableCandidates(d *sdp.SessionDescription) {
 	for _, m := range d.MediaDescriptions {
-		dropAttributes(m, func(a sdp.Attribute) bool {
+		msection.DropAttributes(m, func(a sdp.Attribute) bool {
 			if a.Key != "candidate" {
 				return false
 			}
@@ -53,9 +40,7 @@ func dropUnusableCandidates(d *sdp.SessionDescription) {
 // (LS, RFC 5888 section 7): Pion takes the last group for the bundle, and answers whatever is not
 // in it with port 0.
 func dropOtherGroups(d *sdp.SessionDescription) {
-	d.Attributes = slices.DeleteFunc(d.Attributes, func(a sdp.Attribute) bool {
-		return a.Key == "group" && !strings.HasPrefix(a.Value, "BUNDLE")
-	})
+	d.Attributes = slices.DeleteFunc(d.Attributes, func(a sdp.Attribute) bool { return a.Key == "group" && !isBundle(a) })
 }
 
 // defaultMessageSize is the limit of data channel messages where none is announced (RFC 8841,
@@ -84,43 +69,9 @@ func boundMessageSize(d *sdp.SessionDescription) {
 	}
 }
 
-// keepFirstSource leaves each section one source, the first, with what repairs it (RFC 5576
-// sections 4.1 and 4.2). Several are the layers of a simulcast before there were RIDs, of which a
-// receiver may take one; Pion refuses them in an offer, and in an answer reads from receivers that
-// it has not made, which ends the process.
-func keepFirstSource(d *sdp.SessionDescription) {
+// keepFirstSources leaves each section one source.
+func keepFirstSources(d *sdp.SessionDescription) {
 	for _, m := range d.MediaDescriptions {
-		kept := firstSource(m)
-		dropAttributes(m, func(a sdp.Attribute) bool {
-			switch fields := strings.Fields(a.Value); {
-			case a.Key == sdp.AttrKeySSRC:
-				return len(fields) == 0 || !slices.Contains(kept, fields[0])
-			case a.Key == sdp.AttrKeySSRCGroup:
-				return len(fields) == 0 || slices.ContainsFunc(fields[1:], func(s string) bool { return !slices.Contains(kept, s) })
-			}
-			return false
-		})
+		msection.KeepFirstSource(m)
 	}
-}
-
-// firstSource returns the SSRC of a section's first source, and those of its repair flows.
-func firstSource(m *sdp.MediaDescription) []string {
-	repairs := map[string][]string{} // by what they repair
-	var repairing, sources []string
-	for _, a := range m.Attributes {
-		fields := strings.Fields(a.Value)
-		switch {
-		case a.Key == sdp.AttrKeySSRCGroup && len(fields) == 3 && (fields[0] == "FID" || fields[0] == "FEC-FR"):
-			repairs[fields[1]] = append(repairs[fields[1]], fields[2])
-			repairing = append(repairing, fields[2])
-		case a.Key == sdp.AttrKeySSRC && len(fields) > 0:
-			sources = append(sources, fields[0])
-		}
-	}
-	for _, s := range sources {
-		if !slices.Contains(repairing, s) {
-			return append([]string{s}, repairs[s]...)
-		}
-	}
-	return nil
 }

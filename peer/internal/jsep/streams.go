@@ -3,14 +3,12 @@ package jsep
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/pion/sdp/v3"
-)
 
-// maxOneByteID is the highest ID of a header extension with one byte (RFC 8285 section 4.2).
-const maxOneByteID = 14
+	"parley/peer/internal/msection"
+)
 
 // A description need not say which SSRCs its media have (RFC 9429 has none in its examples): a
 // packet belongs to the section whose MID it carries, else to the one that has its payload type
@@ -49,7 +47,7 @@ func (y *Synthetic) name(d *sdp.SessionDescription, sections []Section) {
 			y.named[s.Mid] = true // it stays so, for its receiver's sake
 		}
 		// Without RIDs Pion also drops what comes before the peer's description.
-		early := extensionID(m, sdp.SDESMidURI) != 0 && sessionExtensionID(d, sdp.SDESRTPStreamIDURI) == 0
+		early := msection.ExtensionID(m, sdp.SDESMidURI) != 0 && sessionExtensionID(d, sdp.SDESRTPStreamIDURI) == 0
 		if undeclared || early {
 			y.extensions[s.Mid] = addStreamExtensions(d, m)
 		}
@@ -69,7 +67,7 @@ func (y *Synthetic) undeclared(m *sdp.MediaDescription, s Section) bool {
 // addSyntheticRID gives a section the one layer. Pion wants a track with a name for that.
 func addSyntheticRID(m *sdp.MediaDescription, mid string) {
 	named := false
-	dropAttributes(m, func(a sdp.Attribute) bool {
+	msection.DropAttributes(m, func(a sdp.Attribute) bool {
 		named = named || a.Key == sdp.AttrKeyMsid && len(strings.Split(a.Value, " ")) == 2
 		return a.Key == sdp.AttrKeySSRC || a.Key == sdp.AttrKeySSRCGroup
 	})
@@ -84,10 +82,10 @@ func addStreamExtensions(d *sdp.SessionDescription, m *sdp.MediaDescription) (ad
 	for _, uri := range StreamExtensions() {
 		id := int(sessionExtensionID(d, uri))
 		if id == 0 {
-			for id = maxOneByteID; id > 0 && hasExtensionID(d, id); id-- {
+			for id = msection.MaxOneByteID; id > 0 && hasExtensionID(d, id); id-- {
 			}
 		}
-		if id == 0 || extensionID(m, uri) != 0 {
+		if id == 0 || msection.ExtensionID(m, uri) != 0 {
 			continue
 		}
 		a := sdp.NewAttribute(sdp.AttrKeyExtMap, fmt.Sprint(id, " ", uri))
@@ -101,9 +99,9 @@ func addStreamExtensions(d *sdp.SessionDescription, m *sdp.MediaDescription) (ad
 func (y *Synthetic) hide(m *sdp.MediaDescription) {
 	hidden := []sdp.Attribute{sdp.NewAttribute("rid", SyntheticRID+" recv"), sdp.NewAttribute("simulcast", "recv "+SyntheticRID)}
 	if y != nil {
-		hidden = append(hidden, y.extensions[midOf(m)]...)
+		hidden = append(hidden, y.extensions[msection.Mid(m)]...)
 	}
-	dropAttributes(m, func(a sdp.Attribute) bool {
+	msection.DropAttributes(m, func(a sdp.Attribute) bool {
 		_, uri, _ := strings.Cut(a.Value, " ")
 		ofAudio := m.MediaName.Media == "audio" && a.Key == sdp.AttrKeyExtMap && slices.Contains(StreamExtensions(), uri)
 		return ofAudio || slices.Contains(hidden, a)
@@ -137,21 +135,11 @@ func streamsOf(d *sdp.SessionDescription, sections []Section) Streams {
 	return r
 }
 
-// extensionID returns the ID of a header extension in a section, 0 for none.
-func extensionID(m *sdp.MediaDescription, uri string) uint8 {
-	for _, a := range m.Attributes {
-		if id := extmapID(a); id != 0 && strings.HasSuffix(a.Value, " "+uri) {
-			return id
-		}
-	}
-	return 0
-}
-
 // sessionExtensionID returns the ID of a header extension in the first section that has it, 0 for
 // none.
 func sessionExtensionID(d *sdp.SessionDescription, uri string) uint8 {
 	for _, m := range d.MediaDescriptions {
-		if id := extensionID(m, uri); id != 0 {
+		if id := msection.ExtensionID(m, uri); id != 0 {
 			return id
 		}
 	}
@@ -161,16 +149,6 @@ func sessionExtensionID(d *sdp.SessionDescription, uri string) uint8 {
 // hasExtensionID reports whether a header extension has this ID.
 func hasExtensionID(d *sdp.SessionDescription, id int) bool {
 	return slices.ContainsFunc(d.MediaDescriptions, func(m *sdp.MediaDescription) bool {
-		return slices.ContainsFunc(m.Attributes, func(a sdp.Attribute) bool { return int(extmapID(a)) == id })
+		return slices.ContainsFunc(m.Attributes, func(a sdp.Attribute) bool { return int(msection.ExtmapID(a)) == id })
 	})
-}
-
-// extmapID returns the ID in an extmap attribute (RFC 8285 section 5), 0 for none.
-func extmapID(a sdp.Attribute) uint8 {
-	number, _, _ := strings.Cut(a.Value, " ")
-	number, _, _ = strings.Cut(number, "/")
-	if id, err := strconv.ParseUint(number, 10, 8); err == nil && a.Key == sdp.AttrKeyExtMap {
-		return uint8(id)
-	}
-	return 0
 }

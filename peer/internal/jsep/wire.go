@@ -6,6 +6,8 @@ import (
 
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/msection"
 )
 
 // WireOptions says how a description of ours goes over the wire.
@@ -44,30 +46,25 @@ func ToWire(local string, o WireOptions) (*sdp.SessionDescription, error) {
 	hideSections(d, o.Hidden)
 	for _, m := range d.MediaDescriptions {
 		o.Synthetic.hide(m)
-		dropRepeatedFormats(m)
+		msection.DropRepeatedFormats(m)
 		if o.Offer == nil {
-			declareOpus(m, false)
+			msection.DeclareOpus(m, false)
 		}
-		mid := midOf(m)
+		mid := msection.Mid(m)
 		if o.Removed[mid] {
-			removeTrack(m, mid)
+			msection.RemoveTrack(m, mid)
 		}
-		if webrtc.NewRTPCodecType(m.MediaName.Media) != 0 && !rejected(m) {
-			setDirection(m, answerDirection(directionOf(m, d), o.peerDirection(mid)))
+		if webrtc.NewRTPCodecType(m.MediaName.Media) != 0 && !msection.IsRejected(m) {
+			msection.SetDirection(m, answerDirection(msection.Direction(m, d), o.peerDirection(mid)))
 		}
 	}
 	if o.Setup != "" {
-		SetSetup(d, o.Setup)
+		setSetup(d, o.Setup)
 	}
 	if o.DataMid != "" {
 		renameMid(d, DataMid(d), o.DataMid)
 	}
 	return d, nil
-}
-
-// isData reports whether a section is one of data channels (RFC 8841).
-func isData(m *sdp.MediaDescription) bool {
-	return m.MediaName.Media == "application" && slices.Contains(m.MediaName.Protos, "SCTP")
 }
 
 // peerDirection returns the direction of the peer that leaves of ours what is meant in a section.
@@ -84,8 +81,24 @@ func (o *WireOptions) peerDirection(mid string) webrtc.RTPTransceiverDirection {
 	return webrtc.RTPTransceiverDirectionSendrecv
 }
 
-// SetSetup gives all sections this DTLS role.
-func SetSetup(d *sdp.SessionDescription, setup string) {
+// answerDirection returns what is left of our direction in a section in which the peer has theirs
+// (RFC 3264 section 6.1): we send only what the peer receives, and receive only what it sends.
+func answerDirection(ours, theirs webrtc.RTPTransceiverDirection) webrtc.RTPTransceiverDirection {
+	we, peer := Section{Direction: ours}, Section{Direction: theirs}
+	sends, receives := we.Sends() && peer.Receives(), we.Receives() && peer.Sends()
+	switch {
+	case sends && receives:
+		return webrtc.RTPTransceiverDirectionSendrecv
+	case sends:
+		return webrtc.RTPTransceiverDirectionSendonly
+	case receives:
+		return webrtc.RTPTransceiverDirectionRecvonly
+	}
+	return webrtc.RTPTransceiverDirectionInactive
+}
+
+// setSetup gives all sections this DTLS role.
+func setSetup(d *sdp.SessionDescription, setup string) {
 	set := func(attributes []sdp.Attribute) {
 		for i, a := range attributes {
 			if a.Key == "setup" {
@@ -129,11 +142,11 @@ func (d *Description) fitAnswer(answer *sdp.SessionDescription) {
 			if first == nil {
 				first = m
 			}
-			answerProtocol(m, offered)
+			msection.AnswerProtocol(m, offered)
 			if s.Kind != 0 {
-				setDirection(m, answerDirection(directionOf(m, answer), s.Direction))
-				declareOpus(m, true)
-				answerH264(m, offered)
+				msection.SetDirection(m, answerDirection(msection.Direction(m, answer), s.Direction))
+				msection.DeclareOpus(m, true)
+				msection.AnswerH264(m, offered)
 			}
 			answer.MediaDescriptions = append(answer.MediaDescriptions, m)
 			continue
@@ -145,43 +158,11 @@ func (d *Description) fitAnswer(answer *sdp.SessionDescription) {
 				}
 			}
 		}
-		answer.MediaDescriptions = append(answer.MediaDescriptions, rejectedSection(offered, s.Mid))
+		answer.MediaDescriptions = append(answer.MediaDescriptions, msection.NewRejected(offered, s.Mid))
 	}
 	if first != nil {
 		first.Attributes = append(first.Attributes, candidates...)
 	}
-}
-
-// answerProtocol gives a section of ours the protocol that was offered, and data channels the form
-// that goes with it: before RFC 8841, the format of DTLS/SCTP was the SCTP port, and
-// a=sctpmap named the protocol (draft-ietf-mmusic-sctp-sdp-07 section 4). aiortc offers that.
-func answerProtocol(m, offered *sdp.MediaDescription) {
-	m.MediaName.Protos = offered.MediaName.Protos
-	if !isData(m) || slices.Contains(offered.MediaName.Formats, "webrtc-datachannel") {
-		return
-	}
-	port, ok := m.Attribute("sctp-port")
-	if !ok {
-		port = "5000"
-	}
-	m.MediaName.Formats = []string{port}
-	dropAttributes(m, func(a sdp.Attribute) bool { return a.Key == "sctp-port" || a.Key == "sctpmap" })
-	m.WithValueAttribute("sctpmap", port+" webrtc-datachannel 65535")
-}
-
-// rejectedSection returns the answer to a section that is rejected. It repeats the codecs, because
-// Pion wants to know of one even there.
-func rejectedSection(offered *sdp.MediaDescription, mid string) *sdp.MediaDescription {
-	m := &sdp.MediaDescription{
-		MediaName:             sdp.MediaName{Media: offered.MediaName.Media, Protos: offered.MediaName.Protos, Formats: offered.MediaName.Formats},
-		ConnectionInformation: &sdp.ConnectionInformation{NetworkType: "IN", AddressType: "IP4", Address: &sdp.Address{Address: "0.0.0.0"}},
-	}
-	for _, a := range offered.Attributes {
-		if a.Key == "rtpmap" || a.Key == "fmtp" {
-			m.Attributes = append(m.Attributes, a)
-		}
-	}
-	return m.WithValueAttribute("mid", mid)
 }
 
 // hideSections removes sections and their mids in BUNDLE groups.
@@ -189,22 +170,10 @@ func hideSections(d *sdp.SessionDescription, mids map[string]bool) {
 	if len(mids) == 0 {
 		return
 	}
-	d.MediaDescriptions = slices.DeleteFunc(d.MediaDescriptions, func(m *sdp.MediaDescription) bool { return mids[midOf(m)] })
+	d.MediaDescriptions = slices.DeleteFunc(d.MediaDescriptions, func(m *sdp.MediaDescription) bool { return mids[msection.Mid(m)] })
 	editBundles(d, func(group []string) []string {
 		return slices.DeleteFunc(group, func(mid string) bool { return mids[mid] })
 	})
-}
-
-// removeTrack makes a section of ours say nothing of a track: the one that was there may be in
-// another section by now, and Chromium takes no description with the same msid twice. The SSRC
-// stays declared: without it Chromium shows nothing of what is sent by it later. Several layers get
-// a name that no track has, because Pion does not survive the receiver that it makes of them
-// without one.
-func removeTrack(m *sdp.MediaDescription, mid string) {
-	dropAttributes(m, func(a sdp.Attribute) bool {
-		return a.Key == sdp.AttrKeyMsid || a.Key == sdp.AttrKeySSRC && !strings.Contains(a.Value, " cname:")
-	})
-	m.WithValueAttribute(sdp.AttrKeyMsid, "- "+mid) // "-" is no stream (RFC 8830 section 2)
 }
 
 // SetupOf returns the first a=setup of a description, "" if there is none.
@@ -212,8 +181,8 @@ func SetupOf(d *sdp.SessionDescription) string { return strings.TrimSpace(firstA
 
 // DataMid returns the mid of the section for data channels, "" if there is none.
 func DataMid(d *sdp.SessionDescription) string {
-	if i := slices.IndexFunc(d.MediaDescriptions, isData); i >= 0 {
-		return midOf(d.MediaDescriptions[i])
+	if i := slices.IndexFunc(d.MediaDescriptions, msection.IsData); i >= 0 {
+		return msection.Mid(d.MediaDescriptions[i])
 	}
 	return ""
 }

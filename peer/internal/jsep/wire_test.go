@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/pion/sdp/v3"
+
+	"parley/peer/internal/msection"
 )
 
 // The rejected section names what was offered, and its candidates go with one that is not rejected.
@@ -87,7 +89,7 @@ func TestSectionsThatPionDoesNotGet(t *testing.T) {
 	layout.Complete(later)
 	var mids []string
 	for _, m := range later.MediaDescriptions {
-		mids = append(mids, midOf(m))
+		mids = append(mids, msection.Mid(m))
 	}
 	if !slices.Equal(mids, []string{"t", "d", "b", "x", "0"}) {
 		t.Errorf("our offer has the sections %q", mids)
@@ -143,11 +145,11 @@ func TestRoleOfAPart(t *testing.T) {
 func TestTwoByteExtensions(t *testing.T) {
 	offer := parse(t, strings.Replace(goodOffer, "a=rtcp-mux\r\n", "a=extmap-allow-mixed\r\na=extmap:3 urn:a\r\na=extmap:15 urn:b\r\na=extmap:200 urn:c\r\na=extmap:4100 urn:d\r\n", 1))
 	m := parse(t, forPion(t, offer, PionOptions{})).sdp.MediaDescriptions[0]
-	if extensionID(m, "urn:a") != 3 {
+	if msection.ExtensionID(m, "urn:a") != 3 {
 		t.Error("Pion does not get the extension with ID 3")
 	}
 	for _, uri := range []string{"urn:b", "urn:c", "urn:d"} {
-		if id := extensionID(m, uri); id != 0 {
+		if id := msection.ExtensionID(m, uri); id != 0 {
 			t.Errorf("Pion gets the extension %s with ID %d", uri, id)
 		}
 	}
@@ -192,4 +194,91 @@ func FuzzRoundTrip(f *testing.F) {
 			t.Errorf("the answer has %d sections, the offer %d", len(again.MediaDescriptions), len(offer.Sections))
 		}
 	})
+}
+
+// Pion gets codecs that it can read and match, and the peer gets its own back.
+func TestCodecs(t *testing.T) {
+	audio := strings.Replace(goodOffer, "SAVPF 111\r\n", "SAVPF 111 77\r\n", 1)
+	audio = strings.Replace(audio, "a=rtpmap:111", "a=rtpmap:77 malformed/clock\r\na=fmtp:111 stereo=0;maxaveragebitrate=20000\r\na=rtpmap:111", 1)
+	video := strings.NewReplacer("m=audio", "m=video", "a=rtpmap:111 opus/48000/2", "a=rtpmap:111 H264/90000\r\na=fmtp:111 "+
+		"packetization-mode=1;profile-level-id=42c028").Replace(goodOffer)
+	for name, c := range map[string]struct{ text, pion, answer, offer string }{
+		"audio": {audio, "SAVPF 111\r\n,fmtp:111 maxaveragebitrate=20000\r\n", "fmtp:111 minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1\r\n",
+			"fmtp:111 minptime=10;useinbandfec=1;stereo=1\r\n"},
+		"video": {video, "profile-level-id=42e028\r\n", "profile-level-id=42c028\r\n", "profile-level-id=42e028\r\n"},
+	} {
+		offer := parse(t, c.text)
+		pion := forPion(t, offer, PionOptions{})
+		for what, d := range map[string]struct{ got, want string }{
+			"Pion gets":         {pion, c.pion},
+			"the answer is":     {toWire(t, pion, WireOptions{Offer: offer}), c.answer},
+			"our next offer is": {toWire(t, pion, WireOptions{}), c.offer}, // Pion repeats what it got
+		} {
+			for want := range strings.SplitSeq(d.want, ",") {
+				if !strings.Contains(d.got, want) {
+					t.Errorf("%s: %s\n%s\nwant %q", name, what, d.got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestAnswerDirectionFitsTheOffer(t *testing.T) {
+	const (
+		both, send, recv, none = "sendrecv", "sendonly", "recvonly", "inactive"
+	)
+	for _, c := range []struct{ offered, pion, want string }{
+		{both, both, both}, {both, send, send}, {both, recv, recv}, {both, none, none},
+		{send, both, recv}, {send, send, none}, {send, recv, recv},
+		{recv, both, send}, {recv, recv, none}, {recv, send, send},
+		{none, both, none}, {none, send, none},
+	} {
+		offer := parse(t, strings.Replace(goodOffer, "a=sendonly", "a="+c.offered, 1))
+		answer := strings.Replace(goodOffer, "a=sendonly", "a="+c.pion, 1)
+		got := parse(t, toWire(t, answer, WireOptions{Offer: offer})).Sections[0].Direction
+		if got.String() != c.want {
+			t.Errorf("offered %s, Pion answers %s: got %s, want %s", c.offered, c.pion, got, c.want)
+		}
+	}
+}
+
+func TestHoldIsHiddenFromPion(t *testing.T) {
+	d := parse(t, strings.Replace(goodOffer, "a=sendonly", "a=inactive", 1))
+	if got := forPion(t, d, PionOptions{Later: true}); strings.Contains(got, "a=inactive") || !strings.Contains(got, "a=recvonly") {
+		t.Errorf("Pion gets\n%s", got)
+	}
+}
+
+func parse(t *testing.T, text string) *Description {
+	t.Helper()
+	d, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func forPion(t *testing.T, d *Description, o PionOptions) string {
+	t.Helper()
+	if o.Synthetic == nil {
+		o.Synthetic = &Synthetic{}
+	}
+	text, _, err := d.Whole().ForPion(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func toWire(t *testing.T, local string, o WireOptions) string {
+	t.Helper()
+	d, err := ToWire(local, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }

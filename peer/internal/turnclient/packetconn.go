@@ -278,8 +278,8 @@ func (s *packetConn) buildRequest() []byte {
 	return m.Raw
 }
 
-// redirectedConn is a UDP socket to a server or its alternate, for which its user has the address of
-// the server.
+// redirectedConn is a UDP socket to a server or its alternate. Its user sees the address of the
+// server in place of that of the alternate.
 type redirectedConn struct {
 	net.PacketConn
 	mu                sync.Mutex // guards the fields below

@@ -1,4 +1,4 @@
-package jsep
+package msection
 
 import (
 	"encoding/hex"
@@ -10,7 +10,7 @@ import (
 )
 
 // OpusParameters are the format parameters that we declare for Opus in every description: we always
-// receive stereo (RFC 7587 section 6.1). sprop-stereo is added to them by declareOpus.
+// receive stereo (RFC 7587 section 6.1). sprop-stereo is added to them by DeclareOpus.
 const OpusParameters = "minptime=10;useinbandfec=1;stereo=1"
 
 // staticFormats are the payload types that need no rtpmap (RFC 3551 section 6).
@@ -64,11 +64,11 @@ func setFormat(m *sdp.MediaDescription, key, format, value string) {
 	}
 }
 
-// nameStaticFormats adds the rtpmap of static payload types, and drops the payload types that have
+// NameStaticFormats adds the rtpmap of static payload types, and drops the payload types that have
 // none, and those whose parameters Pion cannot read: it would refuse the whole description
 // (pion/sdp#161). If none is left,
 // the first one stays as a codec that nobody has.
-func nameStaticFormats(m *sdp.MediaDescription) {
+func NameStaticFormats(m *sdp.MediaDescription) {
 	var kept, dropped []string
 	for _, format := range m.MediaName.Formats {
 		rtpmap, named := formatOf(m, "rtpmap", format)
@@ -98,15 +98,15 @@ func nameStaticFormats(m *sdp.MediaDescription) {
 		setFormat(m, "rtpmap", kept[0], "unknown/8000")
 	}
 	m.MediaName.Formats = kept
-	dropAttributes(m, func(a sdp.Attribute) bool {
+	DropAttributes(m, func(a sdp.Attribute) bool {
 		first, _, _ := strings.Cut(a.Value, " ")
 		return slices.Contains([]string{"rtpmap", "fmtp", "rtcp-fb"}, a.Key) && slices.Contains(dropped, first)
 	})
 }
 
-// dropRepeatedFormats leaves each payload type once. If a codec is offered with two, Pion answers
+// DropRepeatedFormats leaves each payload type once. If a codec is offered with two, Pion answers
 // with the first of them, twice.
-func dropRepeatedFormats(m *sdp.MediaDescription) {
+func DropRepeatedFormats(m *sdp.MediaDescription) {
 	var formats []string
 	for _, format := range m.MediaName.Formats {
 		if !slices.Contains(formats, format) {
@@ -115,7 +115,7 @@ func dropRepeatedFormats(m *sdp.MediaDescription) {
 	}
 	m.MediaName.Formats = formats
 	seen := map[string]bool{}
-	dropAttributes(m, func(a sdp.Attribute) bool {
+	DropAttributes(m, func(a sdp.Attribute) bool {
 		key := a.Key + ":" + a.Value
 		switch a.Key {
 		case "rtpmap", "fmtp":
@@ -141,10 +141,10 @@ func validRTPMap(rtpmap string) bool {
 	return strings.TrimSpace(rtpmap) != ""
 }
 
-// matchOpus drops the parameters of Opus that differ from ours: they say what one side prefers, and
+// MatchOpus drops the parameters of Opus that differ from ours: they say what one side prefers, and
 // need not agree (RFC 7587 section 6.1), but Pion would prefer every codec that has the same ones
 // to Opus, and answer without it (pion/webrtc#1711).
-func matchOpus(m *sdp.MediaDescription) {
+func MatchOpus(m *sdp.MediaDescription) {
 	for _, format := range m.MediaName.Formats {
 		fmtp, ok := formatOf(m, "fmtp", format)
 		if !ok || codecOf(m, format) != "opus" {
@@ -161,13 +161,13 @@ func matchOpus(m *sdp.MediaDescription) {
 	}
 }
 
-// declareOpus declares our parameters of Opus in a section in which Pion repeats the peer's. stereo
+// DeclareOpus declares our parameters of Opus in a section in which Pion repeats the peer's. stereo
 // and sprop-stereo are declarative and not negotiated (RFC 7587 section 7), and any of our tracks
 // may be stereo, so an answer always has both. An offer has sprop-stereo only if the peer declares
 // it too: webrtcbin of GStreamer assigns a track to an offered section if their parameters are
 // equal. A mono track of it has sprop-stereo=0, finds no section with sprop-stereo=1, and all
 // tracks shift.
-func declareOpus(m *sdp.MediaDescription, answer bool) {
+func DeclareOpus(m *sdp.MediaDescription, answer bool) {
 	for _, format := range m.MediaName.Formats {
 		if codecOf(m, format) != "opus" {
 			continue
@@ -181,10 +181,10 @@ func declareOpus(m *sdp.MediaDescription, answer bool) {
 	}
 }
 
-// matchH264 gives H.264 the parameters by which Pion knows it: Pion needs both packetization-mode,
+// MatchH264 gives H.264 the parameters by which Pion knows it: Pion needs both packetization-mode,
 // which is 0 if absent, and profile-level-id, and compares the first two bytes of that, of which
-// several say the same profile (RFC 6184 section 8.1). answerH264 undoes it in the answer.
-func matchH264(m *sdp.MediaDescription) {
+// several say the same profile (RFC 6184 section 8.1). AnswerH264 undoes it in the answer.
+func MatchH264(m *sdp.MediaDescription) {
 	for _, format := range m.MediaName.Formats {
 		if codecOf(m, format) != "h264" {
 			continue
@@ -215,8 +215,8 @@ func matchH264(m *sdp.MediaDescription) {
 	}
 }
 
-// answerH264 repeats the offered parameters of H.264 in an answer.
-func answerH264(m, offered *sdp.MediaDescription) {
+// AnswerH264 repeats the offered parameters of H.264 in an answer.
+func AnswerH264(m, offered *sdp.MediaDescription) {
 	for _, format := range m.MediaName.Formats {
 		if codecOf(m, format) == "h264" && codecOf(offered, format) == "h264" {
 			fmtp, _ := formatOf(offered, "fmtp", format)

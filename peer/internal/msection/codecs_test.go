@@ -1,31 +1,50 @@
-package jsep
+package msection
 
 import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pion/sdp/v3"
 )
+
+// section returns an m-section of RTP with payload types and attributes, a line each.
+func section(t *testing.T, media, formats string, attributes ...string) *sdp.MediaDescription {
+	t.Helper()
+	d := &sdp.SessionDescription{}
+	text := "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=" + media + " 9 UDP/TLS/RTP/SAVPF " + formats + "\r\n"
+	for _, a := range attributes {
+		text += "a=" + a + "\r\n"
+	}
+	if err := d.UnmarshalString(text); err != nil {
+		t.Fatal(err)
+	}
+	return d.MediaDescriptions[0]
+}
 
 // Payload types that Pion does not read are dropped, and the static ones named (RFC 3551 section 6,
 // pion/sdp#161).
-func TestFormatsForPion(t *testing.T) {
-	for name, c := range map[string]struct{ formats, lines, want string }{
-		"static":            {"111 13", "", "111 13"},
-		"unnamed":           {"111 77", "a=fmtp:77 x=1\r\na=rtcp-fb:77 nack\r\n", "111"},
-		"twice":             {"111 111", "", "111"},
-		"without a clock":   {"111 77", "a=rtpmap:77 x\r\n", "111 77"},
-		"malformed clock":   {"111 77", "a=rtpmap:77 x/y\r\n", "111"},
-		"malformed apt":     {"111 77", "a=rtpmap:77 rtx/90000\r\na=fmtp:77 apt=x\r\n", "111"},
-		"two spaces":        {"111 77", "a=rtpmap:77  x/8000\r\n", "111 77"},
-		"none that is read": {"77 78", "", "77"},
+func TestNameStaticFormats(t *testing.T) {
+	const opus = "rtpmap:111 opus/48000/2"
+	for name, c := range map[string]struct {
+		formats    string
+		attributes []string
+		want       string
+	}{
+		"static":            {"111 13", []string{opus}, "111 13"},
+		"unnamed":           {"111 77", []string{opus, "fmtp:77 x=1", "rtcp-fb:77 nack"}, "111"},
+		"twice":             {"111 111", []string{opus}, "111"},
+		"without a clock":   {"111 77", []string{opus, "rtpmap:77 x"}, "111 77"},
+		"malformed clock":   {"111 77", []string{opus, "rtpmap:77 x/y"}, "111"},
+		"malformed apt":     {"111 77", []string{opus, "rtpmap:77 rtx/90000", "fmtp:77 apt=x"}, "111"},
+		"two spaces":        {"111 77", []string{opus, "rtpmap:77  x/8000"}, "111 77"},
+		"none that is read": {"77 78", nil, "77"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text := strings.Replace(goodOffer, "SAVPF 111\r\n", "SAVPF "+c.formats+"\r\n", 1)
-			text = strings.Replace(text, "a=rtpmap:111", c.lines+"a=rtpmap:111", 1)
-			pion := parse(t, forPion(t, parse(t, text), PionOptions{}))
-			m := pion.sdp.MediaDescriptions[0]
+			m := section(t, "audio", c.formats, c.attributes...)
+			NameStaticFormats(m)
 			if got := strings.Join(m.MediaName.Formats, " "); got != c.want {
-				t.Errorf("Pion gets the payload types %s, want %s", got, c.want)
+				t.Errorf("got payload types %s, want %s", got, c.want)
 			}
 			for _, format := range m.MediaName.Formats {
 				if rtpmap, _ := formatOf(m, "rtpmap", format); rtpmap == "" || strings.Contains(rtpmap, " ") {
@@ -42,7 +61,7 @@ func TestFormatsForPion(t *testing.T) {
 // Offers and answers declare that we receive stereo, whatever the peer declares (RFC 7587 section
 // 6.1). Answers declare that we may send it, offers only to a peer that declares the same. Pion
 // gets none of the peer's parameters that differ from ours.
-func TestOpusParameters(t *testing.T) {
+func TestOpus(t *testing.T) {
 	const receives, sends = "minptime=10;useinbandfec=1;stereo=1", "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1"
 	for peers, want := range map[string]struct{ pion, offer string }{
 		"":                                      {"", receives},
@@ -54,29 +73,28 @@ func TestOpusParameters(t *testing.T) {
 		"stereo=1;sprop-stereo=0":               {"stereo=1;sprop-stereo=0", receives}, // webrtcbin with a mono source
 		"stereo=0;maxaveragebitrate=20000":      {"maxaveragebitrate=20000", receives},
 	} {
-		text := goodOffer
+		attributes := []string{"rtpmap:111 opus/48000/2"}
 		if peers != "" {
-			text = strings.Replace(goodOffer, "a=rtpmap:111", "a=fmtp:111 "+peers+"\r\na=rtpmap:111", 1)
+			attributes = append(attributes, "fmtp:111 "+peers)
 		}
-		offer := parse(t, text)
-		pion := forPion(t, offer, PionOptions{})
-		if got, _ := formatOf(parse(t, pion).sdp.MediaDescriptions[0], "fmtp", "111"); got != want.pion {
+		pion := section(t, "audio", "111", attributes...)
+		MatchOpus(pion)
+		if got, _ := formatOf(pion, "fmtp", "111"); got != want.pion {
 			t.Errorf("%q: Pion gets %q, want %q", peers, got, want.pion)
 		}
-		answer := parse(t, toWire(t, pion, WireOptions{Offer: offer}))
-		if got, _ := formatOf(answer.sdp.MediaDescriptions[0], "fmtp", "111"); got != sends {
-			t.Errorf("%q: the answer has %q, want %q", peers, got, sends)
-		}
-		later := parse(t, toWire(t, pion, WireOptions{})) // Pion repeats what it got
-		if got, _ := formatOf(later.sdp.MediaDescriptions[0], "fmtp", "111"); got != want.offer {
-			t.Errorf("%q: our next offer has %q, want %q", peers, got, want.offer)
+		for answer, want := range map[bool]string{true: sends, false: want.offer} {
+			ours := section(t, "audio", "111", attributes...)
+			MatchOpus(ours) // Pion repeats what it got
+			DeclareOpus(ours, answer)
+			if got, _ := formatOf(ours, "fmtp", "111"); got != want {
+				t.Errorf("%q, answer %t: got %q, want %q", peers, answer, got, want)
+			}
 		}
 	}
 }
 
 // Profiles are equal that RFC 6184 has in one row of table 5, and the answer repeats the offer.
-func TestH264Parameters(t *testing.T) {
-	video := strings.NewReplacer("m=audio", "m=video", "opus/48000/2", "H264/90000").Replace(goodOffer)
+func TestH264(t *testing.T) {
 	for offered, want := range map[string]string{
 		"":                        "packetization-mode=0;profile-level-id=42e01f",
 		"profile-level-id=42e01f": "profile-level-id=42e01f;packetization-mode=0",
@@ -88,17 +106,17 @@ func TestH264Parameters(t *testing.T) {
 		"packetization-mode=1;profile-level-id=640c1f": "packetization-mode=1;profile-level-id=640c1f",
 		"packetization-mode=1;profile-level-id=zz":     "packetization-mode=1;profile-level-id=zz",
 	} {
-		text := video
+		attributes := []string{"rtpmap:111 H264/90000"}
 		if offered != "" {
-			text = strings.Replace(video, "a=rtpmap:111", "a=fmtp:111 "+offered+"\r\na=rtpmap:111", 1)
+			attributes = append(attributes, "fmtp:111 "+offered)
 		}
-		offer := parse(t, text)
-		pion := forPion(t, offer, PionOptions{})
-		if got, _ := formatOf(parse(t, pion).sdp.MediaDescriptions[0], "fmtp", "111"); got != want {
+		m := section(t, "video", "111", attributes...)
+		MatchH264(m)
+		if got, _ := formatOf(m, "fmtp", "111"); got != want {
 			t.Errorf("%q: Pion gets %q, want %q", offered, got, want)
 		}
-		answer := parse(t, toWire(t, pion, WireOptions{Offer: offer}))
-		if got, _ := formatOf(answer.sdp.MediaDescriptions[0], "fmtp", "111"); got != offered {
+		AnswerH264(m, section(t, "video", "111", attributes...))
+		if got, _ := formatOf(m, "fmtp", "111"); got != offered {
 			t.Errorf("the answer has %q, want %q", got, offered)
 		}
 	}
