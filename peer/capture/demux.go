@@ -12,7 +12,7 @@ import (
 // Demux distributes the packets of a port that several calls share: those of each call go to the
 // Pcapng of that call. It implements the Tap of package peer. A packet belongs to the call whose
 // ICE username fragment stands in the connectivity checks from and to the same remote address (RFC
-// 8445 §7.2.2). Other packets are dropped.
+// 8445 section 7.2.2). Other packets are dropped.
 type Demux struct {
 	mu      sync.Mutex // guards following
 	ufrags  map[string]*Pcapng

@@ -146,7 +146,7 @@ func (c *Connection) WriteLocalDescription(kind, sdp string) {
 }
 
 // offerOptions returns the RTCOfferOptions of a local offer. One that restarts ICE has another
-// username fragment than the one before (RFC 8839 §4.4.1.1.1).
+// username fragment than the one before (RFC 8839 section 4.4.1.1.1).
 func (c *Connection) offerOptions(sdp string) any {
 	_, rest, _ := strings.Cut(sdp, "\r\na=ice-ufrag:")
 	ufrag, _, _ := strings.Cut(rest, "\r\n")

@@ -25,8 +25,8 @@ type DTLS struct {
 	// FlightInterval is the time after which a flight is sent again, each time.
 	// Default: Pion's, twice as long each time.
 	FlightInterval time.Duration
-	// MTU is the longest record of the handshake, in bytes: longer messages come
-	// in fragments (RFC 6347 §4.2.3). Default: Pion's.
+	// MTU is the longest record of the handshake, in bytes: longer messages come in fragments (RFC
+	// 6347 section 4.2.3). Default: Pion's.
 	MTU int
 }
 

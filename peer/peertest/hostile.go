@@ -151,7 +151,7 @@ func (h *Hostile) Connect(ctx context.Context) error {
 	return nil
 }
 
-// read divides what comes by its first byte (RFC 7983 §7).
+// read divides what comes by its first byte (RFC 7983 section 7).
 func (h *Hostile) read() {
 	defer close(h.done)
 	defer h.dtls.Close()

@@ -55,7 +55,7 @@ func (t *tapped) Write(p []byte) (int, error) {
 	return t.Conn.Write(p)
 }
 
-// Types of chunks (RFC 9260 §3.2, RFC 3758 §3.2, RFC 6525 §3.1).
+// Types of chunks (RFC 9260 section 3.2, RFC 3758 section 3.2, RFC 6525 section 3.1).
 const (
 	ChunkData             = 0
 	ChunkInit             = 1
@@ -100,7 +100,7 @@ func (a *Association) Send(packet []byte) error {
 	return err
 }
 
-// Packet is an SCTP packet with its checksum (RFC 9260 §6.8).
+// Packet is an SCTP packet with its checksum (RFC 9260 section 6.8).
 func Packet(tag uint32, chunks ...[]byte) []byte {
 	p := make([]byte, 12)
 	binary.BigEndian.PutUint16(p[0:], 5000)

@@ -10,15 +10,15 @@ import "github.com/pion/webrtc/v4"
 // KeyFrameRequester is a video track that can make a key frame on request.
 type KeyFrameRequester interface {
 	// RequestKeyFrame asks for a key frame. RequestKeyFrame is called when the peer asks for one
-	// (PLI or FIR, RFC 8834 §5.1.1), at most once in 300 ms, and when the track is sent again after
-	// a pause.
+	// (PLI or FIR, RFC 8834 section 5.1.1), at most once in 300 ms, and when the track is sent
+	// again after a pause.
 	RequestKeyFrame()
 }
 
 // LossObserver is a track that adds redundancy for what the network loses.
 type LossObserver interface {
 	// SetLoss sets the share of packets that were lost lately, 0 to 1. SetLoss is called for each
-	// receiver report of the peer (RFC 3550 §6.4.1).
+	// receiver report of the peer (RFC 3550 section 6.4.1).
 	SetLoss(share float64)
 }
 

@@ -13,11 +13,11 @@ import (
 	"parley/peer/internal/udp"
 )
 
-// hostNet is the host's network. It has larger UDP receive buffers than Pion's, its interfaces may
-// be listed again while Pion gathers candidates, and they are filtered and have a bounded number of
-// usable addresses. Pion's filters are not used because then Pion sends STUN and TURN requests once
-// from each address, including those of a bridge that leads nowhere, and never from a host without
-// IPv4.
+// hostNet is the host's network, with larger UDP receive buffers than Pion's. Its interfaces are
+// those that the filter selects, with a bounded number of usable addresses, and may be listed again
+// while Pion gathers candidates. Pion's filters are not used: with them Pion sends STUN and TURN
+// requests once from each address, including those of a bridge that leads nowhere, and never from a
+// host without IPv4.
 type hostNet struct {
 	*stdnet.Net
 	filter  InterfaceFilter
@@ -25,6 +25,7 @@ type hostNet struct {
 	sockets udp.Group
 }
 
+// newHostNet returns the host's network after it has listed the interfaces.
 func newHostNet(filter InterfaceFilter) (*hostNet, error) {
 	host, err := stdnet.NewNet()
 	if err != nil {
@@ -93,7 +94,7 @@ func isMDNS(local *net.UDPAddr) bool {
 	return local != nil && (local.IP.IsMulticast() || local.Port == mdnsPort)
 }
 
-// tappedNet is the host's network with a tap.
+// tappedNet is the host's network with a tap, and without batches and bursts.
 type tappedNet struct {
 	*hostNet
 	tap tap.Tap

@@ -138,6 +138,7 @@ func (m *udpMux) Close() error {
 	return failed
 }
 
+// muxes returns the multiplexers at all addresses.
 func (m *udpMux) muxes() []*ice.UDPMuxDefault {
 	m.mu.Lock()
 	defer m.mu.Unlock()

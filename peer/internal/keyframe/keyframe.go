@@ -26,7 +26,7 @@ func Starts(mime string, payload []byte) bool {
 	return true
 }
 
-// startsVP8 reads the payload descriptor and the payload header (RFC 7741 §4.2, §4.3).
+// startsVP8 reads the payload descriptor and the payload header (RFC 7741 sections 4.2 and 4.3).
 func startsVP8(p []byte) bool {
 	if p[0]&0x17 != 0x10 { // the start of the first partition
 		return false
@@ -51,8 +51,8 @@ func startsVP8(p []byte) bool {
 	return len(p) > at && p[at]&1 == 0
 }
 
-// startsVP9 reads the payload descriptor (RFC 9628 §4.2). Of several spatial layers only the lowest
-// starts a key frame.
+// startsVP9 reads the payload descriptor (RFC 9628 section 4.2). Of several spatial layers only the
+// lowest starts a key frame.
 func startsVP9(p []byte) bool {
 	const pictureID, predicted, layered, start = 0x80, 0x40, 0x20, 0x08
 	if p[0]&start == 0 || p[0]&predicted != 0 {
@@ -68,8 +68,8 @@ func startsVP9(p []byte) bool {
 	return p[0]&layered == 0 || len(p) > at && p[at]&0x0e == 0
 }
 
-// startsH264 looks for an IDR slice or the sequence parameter set before it (RFC 6184 §5.4 to
-// §5.8).
+// startsH264 looks for an IDR slice or the sequence parameter set before it (RFC 6184 sections 5.4
+// to 5.8).
 func startsH264(p []byte) bool {
 	const idr, sps, aggregate, fragment = 5, 7, 24, 28
 	isKey := func(unit byte) bool { return unit&31 == idr || unit&31 == sps }
@@ -87,5 +87,6 @@ func startsH264(p []byte) bool {
 	return isKey(p[0])
 }
 
-// startsAV1 reads the aggregation header (RTP payload format for AV1, §4.4): N is set, Z is not.
+// startsAV1 reads the aggregation header (RTP payload format for AV1, section 4.4): N is set, Z is
+// not.
 func startsAV1(p []byte) bool { return p[0]&0x88 == 0x08 }

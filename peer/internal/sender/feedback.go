@@ -18,8 +18,8 @@ const KeyFrameInterval = 300 * time.Millisecond
 type RTCPReader func() ([]rtcp.Packet, interceptor.Attributes, error)
 
 // ReadFeedback reads RTCP until read fails, which interceptors need in any case. It passes requests
-// for key frames (RFC 8834 §5.1.1) and loss (RFC 3550 §6.4.1) to the local track, and the bitrate
-// in bit/s of each REMB to onREMB.
+// for key frames (RFC 8834 section 5.1.1) and loss (RFC 3550 section 6.4.1) to the local track, and
+// the bitrate in bit/s of each REMB to onREMB.
 func (t *Track) ReadFeedback(read RTCPReader, onREMB func(bps float32)) {
 	var granted time.Time // of the latest request that was granted, or will be
 	delayed := time.AfterFunc(time.Hour, t.RequestKeyFrame)

@@ -8,7 +8,7 @@ import (
 
 // rtpMunger makes one RTP stream of packets that may come from several local tracks, with dropped
 // ones between. Sequence numbers have no gap, so that dropped packets do not count as lost.
-// Timestamps go on with the clock (RFC 3550 §5.1).
+// Timestamps go on with the clock (RFC 3550 section 5.1).
 type rtpMunger struct {
 	started   bool
 	changed   bool // the next packet is the first of another local track

@@ -21,8 +21,8 @@ func silentFrame(mime string, payload []byte) []byte {
 	return make([]byte, len(payload))
 }
 
-// opusSilence returns silent CELT frames (RFC 6716 §4.3, symbol silence) with the duration of a
-// packet.
+// opusSilence returns silent CELT frames (RFC 6716 section 4.3, symbol silence) with the duration
+// of a packet.
 func opusSilence(packet []byte) []byte {
 	const celtFullBand = 28 // of 2.5 ms; the three after it last 5, 10 and 20 ms
 	quiet := []byte{0xff, 0xfe}
@@ -39,7 +39,7 @@ func opusSilence(packet []byte) []byte {
 	return append([]byte{(celtFullBand+3)<<3 | 3, byte(n)}, bytes.Repeat(quiet, n)...)
 }
 
-// opusQuarters returns the duration of a packet in units of 2.5 ms (RFC 6716 §3.1, §3.2).
+// opusQuarters returns the duration of a packet in units of 2.5 ms (RFC 6716 sections 3.1 and 3.2).
 func opusQuarters(packet []byte) int {
 	config := int(packet[0] >> 3)
 	frame := 1 << (config & 3) // CELT

@@ -56,7 +56,7 @@ type headerExtension struct {
 }
 
 // headerExtensions returns those that name the encoding, which Pion leaves to the writer (RFC 8852
-// §3).
+// section 3).
 func (t *Track) headerExtensions(ctx webrtc.TrackLocalContext) []headerExtension {
 	if t.simulcast == nil {
 		return nil

@@ -33,7 +33,7 @@ type Config struct {
 // Pion fails the whole SetRemoteDescription when the codec of a track is not among the negotiated
 // ones. Track sends nothing instead and reports the error. It sends nothing either while the peer
 // does not receive the track, which Pion does not check. Its local track can be replaced by another
-// one of the same codec in the same RTP stream (W3C WebRTC §5.2, RTCRtpSender.replaceTrack).
+// one of the same codec in the same RTP stream (W3C WebRTC section 5.2, RTCRtpSender.replaceTrack).
 type Track struct {
 	cfg             Config
 	id, stream, rid string

@@ -31,6 +31,7 @@ type udpConn struct {
 	local netip.AddrPort
 }
 
+// in taps a datagram that was received, unless there was an error.
 func (c *udpConn) in(data []byte, from netip.AddrPort, err error) {
 	if err == nil {
 		c.tap.Datagram(false, c.local, netaddr.Unmap(from), data)

@@ -71,6 +71,7 @@ func (d *Dialer) Dial(_, address string) (net.Conn, error) {
 	}), nil
 }
 
+// dialTCP connects to a server without TLS.
 func (d *Dialer) dialTCP(address, _ string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(d.ctx, d.timeout)
 	defer cancel()

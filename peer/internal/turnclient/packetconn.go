@@ -286,6 +286,7 @@ type redirectedConn struct {
 	server, alternate net.Addr   // nil without redirection
 }
 
+// redirect directs to an alternate server what is sent to server.
 func (c *redirectedConn) redirect(server net.Addr, to netip.AddrPort, _ string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 	"github.com/pion/stun/v4"
 )
 
-// stream is a packetConn over TCP or TLS. Reads return the byte stream, which Pion splits
-// into messages. Writes do not wait: Pion's ICE agent writes, and could find no other path while it
+// stream is a packetConn over TCP or TLS. Reads return the byte stream, which Pion splits into
+// messages. Writes do not wait: Pion's ICE agent writes, and could find no other path while it
 // waits for a dead connection, which the kernel retries for a quarter of an hour.
 type stream struct {
 	socket  *packetConn
@@ -59,6 +59,7 @@ func newStream(ctx context.Context, conn net.Conn, passwords func(user string) [
 	return s
 }
 
+// current returns the connection to the server, or to its alternate.
 func (s *stream) current() net.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()

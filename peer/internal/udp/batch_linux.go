@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	batchMessages = 8       // of one system call
-	batchBytes    = 1 << 16 // of a message, which the kernel may have made of many datagrams
-	batchAfter    = 8       // datagrams that were there when they were asked for
+	batchMessages = 8       // most of one system call
+	batchBytes    = 1 << 16 // most of a message, which the kernel may have made of many datagrams
+	batchAfter    = 8       // datagrams in turn that are read without waiting before batches begin
 )
 
 // batch is what one system call has received: messages of one datagram each, or, with UDP_GRO, of
@@ -76,8 +76,8 @@ func (b *batch) receive(fd uintptr) syscall.Errno {
 	return 0
 }
 
-// take copies the next datagram to p, as far as there is space, and returns its length there. more
-// reports whether there is another one.
+// take copies the next datagram to p, as far as there is space, and returns the number of bytes
+// copied. more reports whether there is another datagram.
 func (b *batch) take(p []byte) (n int, from netip.AddrPort, more bool) {
 	m := &b.messages[b.next]
 	length := int(m.length)

@@ -14,10 +14,10 @@ import (
 	"github.com/pion/transport/v4"
 )
 
-// socket is a UDP socket that ICE reads and writes by raw non-blocking system calls, which do
-// not enter the Go scheduler. For a call that enters it, the scheduler wakes up the thread that
-// looks for blocked calls. That takes a sixth of the CPU time of a process that receives audio on
-// many sockets.
+// socket is a UDP socket that ICE reads and writes by raw non-blocking system calls, which do not
+// enter the Go scheduler. For a call that enters it, the scheduler wakes up the thread that looks
+// for blocked calls. That takes a sixth of the CPU time of a process that receives audio on many
+// sockets.
 type socket struct {
 	*net.UDPConn
 	raw  syscall.RawConn
