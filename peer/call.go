@@ -388,6 +388,9 @@ func (c *Call) handleEvent(ctx context.Context, conn *connection, event any) (En
 			conn.stats.up.Store(true)
 		}
 		c.cfg.OnEvent(ICEStateChanged{e.ICEConnectionState})
+		conn.lookForPair(pairWanted{})
+	case pairWanted:
+		conn.lookForPair(e)
 	case pairSelected:
 		c.pairs.selected(conn, e.ICECandidatePair)
 	case channelOpened:

@@ -71,6 +71,7 @@ type (
 	pairSelected   struct{ *webrtc.ICECandidatePair }
 	gathered       struct{}
 	holdExpired    struct{}
+	pairWanted     struct{ after time.Duration } // a pair is looked for after so long
 	remoteTrack    struct {
 		track    *webrtc.TrackRemote
 		receiver *webrtc.RTPReceiver
@@ -140,6 +141,28 @@ func (c *connection) post(e any) { c.box.post(posted{c, e}) }
 // postData posts a message of a data channel when the mailbox has room for it, unless the
 // connection is closed.
 func (c *connection) postData(m messageArrived) { c.box.postData(posted{c, m}, c.closing.Done()) }
+
+// firstLook is when a pair is looked for first, after ICE has begun to check.
+const firstLook = checkInterval / 10
+
+// lookForPair has Pion nominate the best pair that is valid by now, and looks again after twice the
+// time. By itself Pion looks every checkInterval, and when a check of the peer comes by the pair
+// that would be the best; an ICE-lite peer sends none.
+func (c *connection) lookForPair(w pairWanted) {
+	ice := c.pc.SCTP().Transport().ICETransport()
+	if c.pc.ICEConnectionState() != webrtc.ICEConnectionStateChecking || ice.Role() != webrtc.ICERoleControlling {
+		return
+	}
+	if w.after > 0 {
+		if err := lookNow(ice); err != nil {
+			c.logs.log.Debug("no pair nominated", "error", err)
+			return
+		}
+	}
+	if next := max(firstLook, 2*w.after); next < checkInterval {
+		time.AfterFunc(next, func() { c.post(pairWanted{next}) })
+	}
+}
 
 // refreshNetwork gives Pion the present addresses of the host and the present ICE servers, before
 // it gathers candidates again. While it still gathers, the servers stay: they were asked for just

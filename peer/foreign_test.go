@@ -67,7 +67,11 @@ func newOriginalPage(t *testing.T) *originalPage {
 // newBarePeer is such a page without a channel.
 func newBarePeer(t *testing.T) *originalPage {
 	t.Helper()
-	settings := webrtc.SettingEngine{}
+	return newBarePeerWith(t, webrtc.SettingEngine{})
+}
+
+func newBarePeerWith(t *testing.T, settings webrtc.SettingEngine) *originalPage {
+	t.Helper()
 	settings.SetIncludeLoopbackCandidate(true)
 	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
@@ -201,6 +205,38 @@ func TestOriginalTextPageCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.awaitText("hello terminal")
+}
+
+// TestLitePeer checks that a pair is nominated before Pion looks for one after checkInterval, as it
+// does in two of three calls: an ICE-lite peer sends no checks, by which Pion would notice a pair
+// earlier.
+func TestLitePeer(t *testing.T) {
+	const calls = 20
+	var took []time.Duration
+	for range calls {
+		var settings webrtc.SettingEngine
+		settings.SetLite(true)
+		page := newBarePeerWith(t, settings)
+		at := map[webrtc.ICEConnectionState]time.Time{}
+		s := newSide(t, "terminal", Config{
+			Caller: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: page,
+			OnEvent: func(e Event) {
+				if e, ok := e.(ICEStateChanged); ok {
+					at[e.State] = time.Now()
+				}
+			},
+		})
+		page.peer = s.call
+		end := s.run()
+		await(s, func(e ICEStateChanged) bool { return e.State == webrtc.ICEConnectionStateConnected })
+		await(s, func(ChannelOpened) bool { return true })
+		end()
+		took = append(took, at[webrtc.ICEConnectionStateConnected].Sub(at[webrtc.ICEConnectionStateChecking]))
+	}
+	slices.Sort(took)
+	if took[calls/2] > checkInterval*3/4 {
+		t.Errorf("ICE took %v, want a median below %v", took, checkInterval)
+	}
 }
 
 // A peer that takes no candidates one by one gets them all in the answer.

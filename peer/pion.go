@@ -290,6 +290,21 @@ func settingsOf(api *webrtc.API) (*webrtc.SettingEngine, error) {
 	return (*webrtc.SettingEngine)(unsafe.Pointer(field.Pointer())), nil
 }
 
+// lookNow has Pion's ICE agent look for a pair that it can nominate, and otherwise check all pairs
+// again. Pion hides the agent, hence the reflection. TestLitePeer fails if Pion changes.
+func lookNow(transport *webrtc.ICETransport) error {
+	gatherer := reflect.ValueOf(transport).Elem().FieldByName("gatherer")
+	if gatherer.Kind() != reflect.Pointer || gatherer.IsNil() {
+		return errors.New("unknown version of Pion: webrtc.ICETransport has no gatherer")
+	}
+	agent := gatherer.Elem().FieldByName("agent")
+	if !agent.IsValid() || agent.Type() != reflect.TypeFor[*ice.Agent]() || agent.IsNil() {
+		return errors.New("unknown version of Pion: webrtc.ICEGatherer has no agent")
+	}
+	// Looks as a side effect: whether the peer is lite matters only if we are.
+	return (*ice.Agent)(unsafe.Pointer(agent.Pointer())).SetRemoteICELite(false)
+}
+
 // pionLog logs Pion's lines by slog, at debug level: what Pion logs as an error is seldom one for
 // the user. It keeps the last warning, because some failures (a rejected DTLS handshake) are
 // reported nowhere else.
