@@ -223,7 +223,6 @@ bench-cluster: deps
 # What streams cost beside ffmpeg, aiortc and Pion's examples, and how long a frame is on its
 # way, as Markdown tables.
 bench-media: deps
-	@[ -e /usr/bin/python3 ] && /usr/bin/python3 -c 'import aiortc' 2>/dev/null || $(call install,python3-aiortc)
 	go test -tags "vpx bench" -count=1 -timeout 60m -run 'TestBenchMedia|TestBenchVideo|TestBenchLatency' -v ./cmd/parley/internal/e2e/bench | $(TABLE)
 
 # Call set-up between two processes beside libwebrtc's, and the first decoded frame of 1280x720 in Chromium, as
