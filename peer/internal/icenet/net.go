@@ -1,5 +1,5 @@
 // Package icenet gives Pion's ICE agent the network of the host: selected interfaces, sockets with
-// taps and emulated networks below them, ports that calls share, and connections to TURN servers.
+// taps and an emulated network, ports that calls share, and connections to TURN servers.
 package icenet
 
 import (
@@ -24,6 +24,7 @@ import (
 // Config configures a Net. The zero value is a network without TURN servers.
 type Config struct {
 	// Servers returns the ICE servers whose credentials and URLs are valid. It must not wait.
+	// Default: none.
 	Servers func() []webrtc.ICEServer
 	// TLS is for TURN servers reached over TLS (turns:). Default: the system's root certificates.
 	TLS *tls.Config
@@ -36,7 +37,7 @@ type Config struct {
 	Interfaces InterfaceFilter
 }
 
-// Net is the host's network as one call uses it. It must be closed.
+// Net is the host's network for one connection. It must be closed.
 type Net struct {
 	transport.Net // with tap and netem
 	host          *hostNet
@@ -46,7 +47,7 @@ type Net struct {
 	turn          *turnclient.Dialer
 }
 
-// New returns the host's network.
+// New returns the host's network. It fails if the interfaces cannot be listed.
 func New(c Config) (*Net, error) {
 	host, err := newHostNet(c.Interfaces)
 	if err != nil {

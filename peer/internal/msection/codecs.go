@@ -66,8 +66,7 @@ func setFormat(m *sdp.MediaDescription, key, format, value string) {
 
 // NameStaticFormats adds the rtpmap of static payload types, and drops the payload types that have
 // none, and those whose parameters Pion cannot read: it would refuse the whole description
-// (pion/sdp#161). If none is left,
-// the first one stays as a codec that nobody has.
+// (pion/sdp#161). If none is left, the first one stays as a codec that nobody has.
 func NameStaticFormats(m *sdp.MediaDescription) {
 	var kept, dropped []string
 	for _, format := range m.MediaName.Formats {
