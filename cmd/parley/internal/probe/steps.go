@@ -267,9 +267,20 @@ func (a *call) openChannel(ctx context.Context, words []string) error {
 	if err != nil {
 		return fmt.Errorf("the channel %s did not open: %w", o.Label, err)
 	}
-	a.observed.AddChannel(ch)
 	a.work.Go(func() { a.listen(ch) })
-	return nil
+	for { // what is observed of it comes in order
+		change := a.observed.Changed()
+		if a.observed.Channel(o.Label) == ch {
+			return nil
+		}
+		select {
+		case <-change:
+		case <-a.ended:
+			return a.over("channel=" + o.Label)
+		case <-opening.Done():
+			return opening.Err()
+		}
+	}
 }
 
 // listen takes what comes by a channel that this side opened.
@@ -277,7 +288,6 @@ func (a *call) listen(ch *datachannel.Channel) {
 	for {
 		data, text, err := ch.Receive(a.running)
 		if err != nil {
-			a.observed.CloseChannel(ch.Label())
 			return
 		}
 		a.observed.Note("message", observe.MessageFact(ch.Label(), text, data))

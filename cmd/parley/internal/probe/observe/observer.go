@@ -95,14 +95,6 @@ func digest(data []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// AddChannel notes the latest channel of a label, which is open.
-func (w *Observer) AddChannel(ch *datachannel.Channel) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.channels[ch.Label()] = ch
-	w.Note("channel", ch.Label())
-}
-
 // Attach observes a call.
 func (w *Observer) Attach(c *session.Session) {
 	c.Observe(session.Observer{PeerEvent: w.handleEvent, Value: w.valued, Measurement: func() { w.measured(c) }})
@@ -117,12 +109,6 @@ func (w *Observer) noteMuted(where string, muted bool, kind string) {
 	}
 	w.Remove(was, kind)
 	w.Note(is, kind)
-}
-
-// CloseChannel notes that a channel is closed.
-func (w *Observer) CloseChannel(label string) {
-	w.Remove("channel", label)
-	w.Note("channel.closed", label)
 }
 
 // valued notes a value of a key of --expect.
@@ -170,8 +156,10 @@ func (w *Observer) handleEvent(e peer.Event) {
 		w.noteMuted("", e.Muted, e.Kind.String())
 	case peer.ChannelOpened:
 		w.channels[e.Channel.Label()] = e.Channel
+		w.Note("channel", e.Channel.Label())
 	case peer.ChannelClosed:
-		w.CloseChannel(e.Channel.Label())
+		w.Remove("channel", e.Channel.Label())
+		w.Note("channel.closed", e.Channel.Label())
 	case peer.MessageReceived:
 		w.Note("message", MessageFact(e.Channel.Label(), e.Text, e.Data))
 	case peer.TrackSending:
