@@ -267,6 +267,29 @@ func TestUnreadInput(t *testing.T) {
 	}
 }
 
+// TestCloseWaits closes an adapter whose program takes its time to pass the last message on.
+func TestCloseWaits(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "last")
+	var r transcript
+	a, err := Start(t.Context(), r.options(ready+`while read -r line; do last=$line; done; sleep 1.5; echo "$last" >'`+file+`'`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := a.To("bob")
+	send(t, c, signal.Offer)
+	send(t, c, signal.Leave)
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := decode(text); err != nil || m.Type != "leave" {
+		t.Errorf("the last message is %s: %v", text, err)
+	}
+}
+
 // TestCloseEndsGroup closes an adapter whose program ignores signals and has started another.
 func TestCloseEndsGroup(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pid")

@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	// grace is the time that a program has to end by itself after its input has ended, and again
-	// after a signal.
+	// patience is the time that a program has to pass on the last messages and to end by itself
+	// after its input has ended.
+	patience = 3 * time.Second
+	// grace is the time that a program has to end after a signal.
 	grace = time.Second
 	// maxStderrLine bounds a line of standard error in bytes.
 	maxStderrLine = 4 << 10
@@ -129,18 +131,25 @@ func (p *program) writeLines() {
 // killing the group.
 func (p *program) stop() {
 	close(p.closed)
-	for _, end := range []func(){func() {}, func() { signalGroup(p.cmd, false) }} {
-		end()
-		select {
-		case <-p.exited:
-		case <-time.After(grace):
-		}
+	if !p.ends(patience) {
+		signalGroup(p.cmd, false)
+		p.ends(grace)
 	}
 	signalGroup(p.cmd, true)
 	_ = p.in.Close() // a write to a program that did not read
 	<-p.exited
 	_ = p.out.Close()
 	p.work.Wait()
+}
+
+// ends waits for the end of the program, and reports whether it came in time.
+func (p *program) ends(within time.Duration) bool {
+	select {
+	case <-p.exited:
+		return true
+	case <-time.After(within):
+		return false
+	}
 }
 
 // err returns why a program that has exited did so, nil for status 0. It contains the last line of
