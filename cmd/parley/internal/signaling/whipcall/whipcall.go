@@ -82,8 +82,13 @@ func New(o Options) *Session {
 	return s
 }
 
-// Send queues a message of the call.
-func (s *Session) Send(_ context.Context, m signal.Message) error {
+// Send queues a message of the call. A leave ends the session, and Send waits until the server has
+// answered that or ctx is over: whoever closes the connection afterwards does so after DELETE (RFC
+// 9725 section 4.2).
+func (s *Session) Send(ctx context.Context, m signal.Message) error {
+	if m.Type == signal.Leave {
+		return s.leave(ctx)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -103,6 +108,23 @@ var (
 	errOver         = errors.New("the session is over")
 	errCounterOffer = errors.New("there is no ICE restart in a session that began with a counter-offer")
 )
+
+// leave ends the session and waits for that.
+func (s *Session) leave(ctx context.Context) error {
+	s.mu.Lock()
+	err := s.err
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	s.End()
+	select {
+	case <-s.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // notify wakes run.
 func (s *Session) notify() {
@@ -250,8 +272,6 @@ func (s *Session) send(m signal.Message) {
 		if len(s.held) < whip.MaxCandidates {
 			s.held = append(s.held, c)
 		}
-	case signal.Leave:
-		s.delete()
 	}
 }
 

@@ -37,6 +37,7 @@ type server struct {
 	patch    int
 	more     chan struct{} // closed and replaced with every request
 	hang     chan struct{} // if not nil, POST waits for it
+	gone     chan struct{} // if not nil, DELETE waits for it
 }
 
 func serve(t *testing.T, answer string) *server {
@@ -46,7 +47,7 @@ func serve(t *testing.T, answer string) *server {
 		body, _ := io.ReadAll(r.Body)
 		s.mu.Lock()
 		s.requests = append(s.requests, r.Method+" "+string(body))
-		hang, patch := s.hang, s.patch
+		hang, gone, patch := s.hang, s.gone, s.patch
 		close(s.more)
 		s.more = make(chan struct{})
 		s.mu.Unlock()
@@ -67,6 +68,10 @@ func serve(t *testing.T, answer string) *server {
 				return
 			}
 			w.WriteHeader(patch)
+		case http.MethodDelete:
+			if gone != nil {
+				<-gone
+			}
 		}
 	}))
 	t.Cleanup(s.Close)
@@ -215,6 +220,36 @@ func TestNothingLeft(t *testing.T) {
 	session.End()
 	close(s.hang)
 	if requests := s.await(t, 2); !strings.HasPrefix(requests[1], "DELETE") {
+		t.Errorf("got %q", requests)
+	}
+}
+
+// A leave is sent when the server has ended the session, and not before, for the connection is closed
+// then.
+func TestLeaveWaits(t *testing.T) {
+	s := serve(t, description("them", "a="+candidate+"\r\n"))
+	s.gone = make(chan struct{})
+	session := begin(t, s, true)
+	send(t, session, description("ours", ""))
+	receive(t, session)
+	left := make(chan error, 1)
+	go func() { left <- session.Send(context.Background(), signal.Message{Type: signal.Leave}) }()
+	s.await(t, 2)
+	select {
+	case err := <-left:
+		t.Errorf("the leave is sent before the session has ended: %v", err)
+	default:
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := session.Send(ctx, signal.Message{Type: signal.Leave}); err == nil {
+		t.Error("a leave that was given up is sent")
+	}
+	close(s.gone)
+	if err := <-left; err != nil {
+		t.Error(err)
+	}
+	if requests := s.await(t, 2); len(requests) != 2 || !strings.HasPrefix(requests[1], "DELETE") {
 		t.Errorf("got %q", requests)
 	}
 }
