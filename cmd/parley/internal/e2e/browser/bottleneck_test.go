@@ -229,34 +229,50 @@ func incoming(tab *webtest.Tab) (v struct{ frames, lost, received, nacks, again,
 const noise = `exec:ffmpeg -v error -re -f lavfi -i testsrc2=size=320x240:rate=30,noise=alls=30:allf=t -pix_fmt yuv420p -f yuv4mpegpipe -`
 
 // TestBitrateFollowsTheNetwork: down to a limit that the network gets, without standing still, and
-// up again after it.
+// up again after it. A busy machine makes the video stand still now and then, too little bitrate
+// control each time.
 func TestBitrateFollowsTheNetwork(t *testing.T) {
-	const limit = 500_000
+	const limit, attempts = 500_000, 3
 	tab, line, bob := behindABottleneck(t, "--video", noise, "--video-codec", "h264", "--video-bitrate", "1200000")
-	line.until("free", func(rate int) bool { return rate > limit*12/10 })
-	before, standstills := incoming(tab), watchStandstills(t, tab)
-	line.become(limit, 0)
-	if took := line.until("down", func(rate int) bool { return rate <= limit*12/10 }); took > 10*time.Second {
-		t.Errorf("it took %v to send no more than 1.2 times the limit", took)
+	fast := func(rate int) bool { return rate > limit*12/10 }
+	var froze []standstill
+	for len(froze) < attempts {
+		line.become(0, 0)
+		line.until("free", fast)
+		longest := slowDown(t, tab, line, limit)
+		if longest.froze-longest.excuse <= 500*time.Millisecond {
+			break
+		}
+		froze = append(froze, longest)
 	}
-	time.Sleep(6 * time.Second) // with the limit
-	longest := standstills.longest()
-	during := incoming(tab)
-	t.Logf("the longest standstill is %v; %v packets were lost, %v came again, %v requests for a key frame",
-		longest, during.lost-before.lost, during.again-before.again, during.plis-before.plis)
-	if longest.froze-longest.excuse > 500*time.Millisecond {
-		t.Errorf("the video froze for %v", longest)
+	if len(froze) == attempts {
+		t.Errorf("the video froze each time: %v", froze)
 	}
 	var machine waits
 	machine.look()
 	line.become(0, 0)
-	took := line.until("up again", func(rate int) bool { return rate > limit*12/10 })
+	took := line.until("up again", fast)
 	if excuse := machine.look(); took-excuse > 20*time.Second {
 		t.Errorf("it took %v to come back, %v of which for the machine", took, excuse)
 	}
 	e2etest.Interrupt(t, bob)
 	tab.NoErrors()
 	tab.Close()
+}
+
+// slowDown limits the line for a while, and returns the longest standstill of the video in it.
+func slowDown(t *testing.T, tab *webtest.Tab, line *bottleneck, limit int) standstill {
+	t.Helper()
+	before, standstills := incoming(tab), watchStandstills(t, tab)
+	line.become(limit, 0)
+	if took := line.until("down", func(rate int) bool { return rate <= limit*12/10 }); took > 10*time.Second {
+		t.Errorf("it took %v to send no more than 1.2 times the limit", took)
+	}
+	time.Sleep(6 * time.Second) // with the limit
+	longest, during := standstills.longest(), incoming(tab)
+	t.Logf("the longest standstill is %v; %v packets were lost, %v came again, %v requests for a key frame",
+		longest, during.lost-before.lost, during.again-before.again, during.plis-before.plis)
+	return longest
 }
 
 // TestLossIsRepaired: packets that are lost are sent again, so that next to none is missing in the
