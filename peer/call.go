@@ -217,7 +217,7 @@ func (c *Call) tick(ctx context.Context) error {
 func (c *Call) Why() error {
 	for _, conn := range c.transports.conns {
 		if conn.state != webrtc.PeerConnectionStateConnected {
-			return conn.progress.why(conn.logs.lastWarning())
+			return conn.why()
 		}
 	}
 	return errors.New("no connection was made")
@@ -434,7 +434,7 @@ func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) 
 		c.pairs.reportSelected(conn)
 	}
 	if conn.state == webrtc.PeerConnectionStateFailed && c.transports.established && !conn.progress.wasConnected {
-		c.cfg.OnEvent(Warned{fmt.Sprintf("the added connection failed: %v", conn.progress.why(conn.logs.lastWarning()))})
+		c.cfg.OnEvent(Warned{fmt.Sprintf("the added connection failed: %v", conn.why())})
 	}
 	if hasPath(conn.pc.SCTP().Transport()) {
 		conn.progress.reached = true

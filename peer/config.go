@@ -303,7 +303,7 @@ func (f InterfaceFilter) Check() error {
 // ListenTCP opens a TCP port to which peers connect where UDP is blocked (ICE-TCP, RFC 6544), see
 // ICEConfig.TCPMux. The caller closes it after the last call. tap, if not nil, sees its packets.
 func ListenTCP(port uint16, logger *slog.Logger, tap Tap) (ice.TCPMux, error) {
-	return icenet.ListenTCPMux(port, (&pionLog{log: logger}).NewLogger("ice"), tap)
+	return icenet.ListenTCPMux(port, newPionLog(logger).NewLogger("ice"), tap)
 }
 
 // hostNet returns the host's network for one connection, nil with Config.Net.

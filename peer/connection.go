@@ -82,7 +82,7 @@ type (
 // extensions whose numbers are taken, by number.
 func newConnection(cfg *callConfig, box *mailbox, extensions map[int]string) (*connection, error) {
 	c := &connection{
-		cfg: cfg, box: box, logs: &pionLog{log: cfg.Logger}, progress: newProgress(), hosts: map[transportAddress]bool{},
+		cfg: cfg, box: box, logs: newPionLog(cfg.Logger), progress: newProgress(), hosts: map[transportAddress]bool{},
 		remote: &remoteMedia{described: map[string]bool{}, muted: map[string]bool{}},
 		stats: measurements{
 			recorder: rtpstats.NewRecorder(cfg.OnRTP), candidates: stats.NewCandidates(), certificate: cfg.der,
@@ -218,4 +218,12 @@ func (c *connection) close() {
 	_ = c.pc.GracefulClose() // its errors are of connections that are closed already
 	c.readers.Wait()
 	c.data.Wait()
+}
+
+// why returns the reason why the connection is not connected, or not any more.
+func (c *connection) why() error {
+	// Pion closes a connection whose handshake the peer has given up.
+	over := c.state == webrtc.PeerConnectionStateFailed || c.state == webrtc.PeerConnectionStateClosed
+	failed := over && c.progress.reached && !c.progress.wasConnected
+	return c.progress.why(c.logs.lastWarning(failed))
 }

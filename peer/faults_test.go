@@ -197,4 +197,4 @@ func (f *faulty) handshakeFails(config *peertest.DTLS) {
 }
 
 // discard is a logger of Pion that says nothing.
-func discard() *pionLog { return &pionLog{log: slog.New(slog.DiscardHandler)} }
+func discard() *pionLog { return newPionLog(slog.New(slog.DiscardHandler)) }

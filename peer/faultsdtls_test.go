@@ -48,7 +48,7 @@ func dtlsFaults() map[string]func(*testing.T) {
 				config := f.connect().Config()
 				config.Certificates = []tls.Certificate{other}
 				f.handshakeFails(config)
-				f.failsAt(Connection, dtlsFailed)
+				f.failsAt(Connection, dtlsFailed+": handshake error: remote certificate does not match any fingerprint")
 				if n := happenings(f.side, func(ChannelOpened) bool { return true }); n > 0 {
 					t.Error("a channel opened")
 				}

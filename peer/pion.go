@@ -314,9 +314,14 @@ type pionLog struct {
 	mu   sync.Mutex // guards the following
 	last string
 
+	known chan struct{} // closed when last is the reason why there is no DTLS
+
 	reading sync.Mutex // held during GetStats; guards the following
 	closes  bool       // Pion is about to close the connection by itself
 }
+
+// newPionLog returns a pionLog of one connection.
+func newPionLog(log *slog.Logger) *pionLog { return &pionLog{log: log, known: make(chan struct{})} }
 
 // closesItself is the line that Pion logs before it closes a connection on a goroutine of its own,
 // on the peer's close_notify. Close writes a field that GetStats reads without a lock, so noReports
@@ -335,8 +340,18 @@ func (p *pionLog) NewLogger(scope string) logging.LeveledLogger {
 	return &scopeLog{p, scope}
 }
 
-// lastWarning returns the last warning of the connection, "" for none.
-func (p *pionLog) lastWarning() string {
+// reasonDelay bounds the time between the state "failed" and the line that says why.
+const reasonDelay = 100 * time.Millisecond
+
+// lastWarning returns the last warning of the connection, "" for none. If DTLS has failed, that is
+// the reason, for which it waits.
+func (p *pionLog) lastWarning(dtls bool) string {
+	if dtls {
+		select {
+		case <-p.known:
+		case <-time.After(reasonDelay):
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.last
@@ -354,11 +369,22 @@ func (s *scopeLog) line(level slog.Level, text string) {
 func (s *scopeLog) warn(text string) {
 	if s.scope == "pc" || s.scope == "dtls" {
 		s.mu.Lock()
-		s.last = text
+		select {
+		case <-s.known:
+		default:
+			var reason bool
+			if s.last, reason = strings.CutPrefix(text, noTransports); reason {
+				close(s.known)
+			}
+		}
 		s.mu.Unlock()
 	}
 	s.line(slog.LevelDebug, text)
 }
+
+// noTransports begins the warning with the reason why there is no DTLS. Warnings after it are of its
+// consequences.
+const noTransports = "Failed to start manager: "
 
 // levelTrace is below slog's debug: a line for every packet.
 const levelTrace = slog.LevelDebug - 4

@@ -80,7 +80,13 @@ func runningHere(t *testing.T, args ...string) {
 		defer close(done)
 		cli.Run(ctx, stdio.Streams{In: strings.NewReader(""), Out: out, Err: said}, append([]string{"parley"}, args...))
 	}()
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		if t.Failed() {
+			t.Logf("parley %s:\n%s", strings.Join(args, " "), said)
+		}
+	})
 	timeout := time.After(e2etest.Patience)
 	for !strings.Contains(said.String(), "waiting for calls") {
 		select {
