@@ -382,8 +382,8 @@ func (s *scopeLog) warn(text string) {
 	s.line(slog.LevelDebug, text)
 }
 
-// noTransports begins the warning with the reason why there is no DTLS. Warnings after it are of its
-// consequences.
+// noTransports begins the warning with the reason why there is no DTLS. Warnings after it are about
+// its consequences.
 const noTransports = "Failed to start manager: "
 
 // levelTrace is below slog's debug: a line for every packet.

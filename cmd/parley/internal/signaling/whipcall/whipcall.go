@@ -83,8 +83,7 @@ func New(o Options) *Session {
 }
 
 // Send queues a message of the call. A leave ends the session, and Send waits until the server has
-// answered that or ctx is over: whoever closes the connection afterwards does so after DELETE (RFC
-// 9725 section 4.2).
+// answered DELETE or ctx is over, for the caller closes the connection then (RFC 9725 section 4.2).
 func (s *Session) Send(ctx context.Context, m signal.Message) error {
 	if m.Type == signal.Leave {
 		return s.leave(ctx)

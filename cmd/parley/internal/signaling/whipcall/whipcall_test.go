@@ -224,8 +224,8 @@ func TestNothingLeft(t *testing.T) {
 	}
 }
 
-// A leave is sent when the server has ended the session, and not before, for the connection is closed
-// then.
+// A leave is sent when the server has ended the session, and not before, for the connection is
+// closed then.
 func TestLeaveWaits(t *testing.T) {
 	s := serve(t, description("them", "a="+candidate+"\r\n"))
 	s.gone = make(chan struct{})
