@@ -1,5 +1,5 @@
 // Command cluster runs three signaling servers that work as one, with three NATS servers and
-// haproxy, on this machine, until it is interrupted.
+// haproxy, on this machine, until it is interrupted or reads quit.
 //
 //	go run ./signal/signaltest/cluster -parley ./parley
 //
@@ -42,7 +42,7 @@ func main() {
 	}
 }
 
-// run runs a cluster until ctx ends.
+// run runs a cluster until ctx ends or quit is read.
 func run(ctx context.Context, o deployment.Options, in io.Reader, out io.Writer) (err error) {
 	if o.Dir, err = os.MkdirTemp("", "parley-cluster-"); err != nil {
 		return err
@@ -70,6 +70,9 @@ func run(ctx context.Context, o deployment.Options, in io.Reader, out io.Writer)
 			fmt.Fprintln(out, "ending")
 			return nil
 		case line := <-lines:
+			if strings.TrimSpace(line) == "quit" {
+				return nil
+			}
 			if err := execute(ctx, d, line); err != nil {
 				fmt.Fprintln(out, err)
 			}
@@ -89,7 +92,7 @@ By WHIP         %[2]s call whip://%[4]s/whip/carol --video test
 
 `, d.URL, o.Parley, d.Server, strings.TrimPrefix(d.URL, "http://"))
 	list(d, out)
-	fmt.Fprintf(out, "\nLogs are in %s. Commands: kill NAME, stop NAME, start NAME, such as kill node1. Ctrl-C ends all.\n", o.Dir)
+	fmt.Fprintf(out, "\nLogs are in %s. Commands: kill NAME, stop NAME, start NAME, such as kill node1; quit ends all.\n", o.Dir)
 }
 
 // list prints the processes.
@@ -114,7 +117,7 @@ func list(d *deployment.Deployment, out io.Writer) {
 func execute(ctx context.Context, d *deployment.Deployment, line string) error {
 	words := strings.Fields(line)
 	if len(words) != 2 {
-		return fmt.Errorf("unknown command %q: want kill, stop or start, and the name of a process", line)
+		return fmt.Errorf("unknown command %q: want kill, stop or start and the name of a process, or quit", line)
 	}
 	for _, p := range d.Processes() {
 		if p.Name != words[1] {
