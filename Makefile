@@ -6,7 +6,7 @@
 #
 # ARGS are more flags of the program that a target runs: make bench-data ARGS='-rounds 1 -span 1s'. The programs
 # list them: go run ./peer/peertest/bulk -help.
-.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop whip-servers reports lab codecs attacks cuts cluster-calls cluster-faults bench-signal bench-cluster bench-calls bench-audio bench-channels bench-growth bench-setup bench-data bench-media bench-profile bench-plots bench-tab sctp-tests dtls-tests clean
+.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop whip-servers reports lab lab-set codecs attacks cuts cluster-calls cluster-faults bench-signal bench-cluster bench-calls bench-audio bench-channels bench-growth bench-setup bench-data bench-media bench-profile bench-plots bench-tab sctp-tests dtls-tests clean
 
 # Where bash is there, a target fails if any command of a pipeline does.
 SHELL := $(or $(shell command -v bash),/bin/sh)
@@ -28,7 +28,7 @@ demo: build
 
 # Three servers that work as one, over three NATS servers, behind haproxy, to be called by browsers and terminals.
 cluster: build deps
-	go run ./signal/signaltest/cluster -parley ./parley
+	go run ./signal/signaltest/cluster -parley ./parley $(ARGS)
 
 test: deps lint builds check
 
@@ -127,10 +127,12 @@ package-tools:
 	@missing=; for p in mmdebstrap:mmdebstrap buildah:buildah unshare:util-linux busybox:busybox-static nft:nftables ip:iproute2; do command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
 	[ -z "$$missing" ] || $(call install,$$missing)
 
+lab-set:
+	@[ -n "$$PARLEY_LAB" ] || { echo "set PARLEY_LAB to a program that runs a command on a machine with a camera and an audio device"; exit 1; }
+
 # The devices, on a machine with a known camera and audio device that is emulated,
 # and wants a quiet host: see cmd/parley/internal/e2e/lab.
-lab:
-	@[ -n "$$PARLEY_LAB" ] || { echo "set PARLEY_LAB to the program that runs a command in such a machine"; exit 1; }
+lab: lab-set
 	@command -v chromium-headless-shell >/dev/null || DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends chromium-headless-shell >/dev/null
 	go test -tags lab -count=1 -timeout 40m -run TestLab -v ./cmd/parley/internal/e2e/lab
 
@@ -190,8 +192,7 @@ glare: deps
 
 # Files of some fifty producers in calls, and their recordings compared with them:
 # the table of the topic sources. One is recorded from the audio device of make lab.
-formats: deps
-	@[ -n "$$PARLEY_LAB" ] || { echo "set PARLEY_LAB to the program that runs a command in a machine with an audio device, as make lab does"; exit 1; }
+formats: lab-set deps
 	@missing=; for c in gst-launch-1.0 mkvmerge opusenc sox arecord espeak-ng; do command -v $$c >/dev/null || missing=1; done; [ -z "$$missing" ] || $(call install,gstreamer1.0-tools \
 		gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly mkvtoolnix opus-tools sox alsa-utils espeak-ng)
 	go test -count=1 -timeout 30m -tags "$(TAGS) formats" -run 'TestFormats$$' -v ./cmd/parley/internal/e2e/ffmpeg
@@ -207,7 +208,7 @@ attacks: build
 	go run ./signal/signaltest/attacks -parley ./parley $(ARGS)
 
 # Histories of names and messages on three nodes and three NATS servers that are killed, paused and cut
-# off: make cluster-faults CLUSTERTIME=5m PARLEY_CLUSTER_SEED=1.
+# off: make cluster-faults CLUSTERTIME=5m PARLEY_CLUSTER_SEED=1. The first fault alone takes a minute.
 CLUSTERTIME ?= 30m
 cluster-faults:
 	PARLEY_CLUSTER_FAULTS=$(CLUSTERTIME) go test -count=1 -timeout 0 -run 'TestHistories$$' -v ./signal/cluster/nats
@@ -217,13 +218,13 @@ cluster-faults:
 bench-signal: deps
 	go run ./signal/signaltest/bench $(ARGS)
 
-# A cluster of three servers beside a single one, on the same load, as a Markdown table:
-# fails if a goal is missed.
+# A cluster of three servers beside a single one, on the same load, as a Markdown table: fails if a goal is missed, as on
+# a busy machine or with few connections (ARGS='-rounds 1 -span 1s -idle 500', eight minutes).
 bench-cluster: deps
 	go run ./signal/signaltest/bench -cluster -idle 10000 $(ARGS)
 
 # What streams cost beside ffmpeg, aiortc and Pion's examples, and how long a frame is on its
-# way, as Markdown tables.
+# way, as Markdown tables. Takes about ten minutes.
 bench-media: deps
 	go test -tags "vpx bench" -count=1 -timeout 60m -run 'TestBenchMedia|TestBenchVideo|TestBenchLatency' -v ./cmd/parley/internal/e2e/bench | $(TABLE)
 
@@ -235,7 +236,7 @@ bench-setup: deps
 	go test -tags "vpx bench" -count=1 -timeout 60m -run TestBenchFirstFrame -v ./cmd/parley/internal/e2e/bench | $(TABLE)
 
 # How fast bytes go over emulated networks beside libwebrtc and libdatachannel, and
-# beside a TCP connection, as a Markdown table. Root, or user namespaces.
+# beside a TCP connection, as a Markdown table. Root, or user namespaces. Takes about half an hour.
 bench-data: build deps
 	@command -v openssl >/dev/null && command -v iperf3 >/dev/null || $(call install,openssl iperf3)
 	npm install --prefix peer/peertest/bulk --no-audit --no-fund --no-save --no-package-lock --silent
@@ -275,7 +276,7 @@ bench-calls:
 bench-audio:
 	PARLEY_BASELINE=$(abspath $(BASELINE)) go test -tags bench -count=1 -timeout 60m -run TestBenchAudioCalls -v ./cmd/parley | $(TABLE)
 
-# What 1, 10, 50 and 200 calls with audio cost one process.
+# What 1, 10, 50 and 200 calls with audio cost one process, and twelve hours of a recording.
 bench-growth:
 	go test -tags bench -count=1 -timeout 60m -run TestBenchGrowthOfCalls -v ./cmd/parley | $(TABLE)
 	go test -tags bench -count=1 -timeout 60m -run TestManyHours -v ./media/recorder | $(TABLE)
