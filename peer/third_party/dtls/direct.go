@@ -6,6 +6,7 @@ package dtls
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,7 +19,7 @@ var interrupt = time.Unix(0, 1) //nolint:gochecknoglobals
 // that waits for the deadline or Close; one is started only when either comes while the Write is in
 // progress.
 type directWrite struct {
-	record []byte // the plaintext of the last record, to be used again; guarded by Conn.lock
+	record []byte // the buffer of the last record, to be used again; guarded by Conn.lock
 
 	mu         sync.Mutex
 	inProgress bool
@@ -59,8 +60,12 @@ func (c *Conn) writeDirectly(pkt *packet) error {
 	return nil
 }
 
+// maxOverhead is how many bytes encryption adds to a record at most, with an AEAD: nonce and tag.
+const maxOverhead = 8 + 16
+
 // marshalRecord returns the plaintext of a record. That of application data, which only Write sends,
-// is valid until the next Write: writeLock is held until the record is written.
+// has room for its encryption in place, and is valid until the next Write: writeLock is held until
+// the record is written.
 func (c *Conn) marshalRecord(pkt *packet) ([]byte, error) {
 	data, ok := pkt.record.Content.(*protocol.ApplicationData)
 	if !ok || !pkt.shouldEncrypt {
@@ -72,7 +77,8 @@ func (c *Conn) marshalRecord(pkt *packet) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.directWrite.record = append(append(c.directWrite.record[:0], header...), data.Data...)
+	record := slices.Grow(c.directWrite.record[:0], len(header)+len(data.Data)+maxOverhead)
+	c.directWrite.record = append(append(record, header...), data.Data...)
 
 	return c.directWrite.record, nil
 }

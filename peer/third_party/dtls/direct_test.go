@@ -4,18 +4,23 @@
 package dtls
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/pion/dtls/v3/pkg/crypto/ciphersuite"
 	"github.com/pion/dtls/v3/pkg/crypto/selfsign"
+	"github.com/pion/dtls/v3/pkg/protocol"
+	"github.com/pion/dtls/v3/pkg/protocol/recordlayer"
 )
 
 // stuckConn is a UDP socket whose writes, once it is stuck, wait for a deadline or Close.
@@ -265,6 +270,48 @@ func TestReadPacketAfterClose(t *testing.T) {
 		}
 		if p, err := server.ReadPacket(); !errors.Is(err, io.EOF) {
 			t.Fatalf("after the last record: %v, %v", p, err)
+		}
+	}
+}
+
+// A record that is encrypted in place is the same, and so is what it carries.
+func TestEncryptInPlace(t *testing.T) {
+	key, iv := make([]byte, 16), make([]byte, 12)
+	gcm, err := ciphersuite.NewGCM(key, iv, key, iv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ccm, err := ciphersuite.NewCCM(ciphersuite.CCMTagLength8, key, iv, key, iv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, suite := range map[string]interface {
+		Encrypt(record *recordlayer.RecordLayer, raw []byte) ([]byte, error)
+	}{"GCM": gcm, "CCM": ccm} {
+		for _, size := range []int{1, 7, 8, 9, 100, 1200} {
+			record := &recordlayer.RecordLayer{
+				Header:  recordlayer.Header{Version: protocol.Version1_2, Epoch: 1, SequenceNumber: 7},
+				Content: &protocol.ApplicationData{Data: bytes.Repeat([]byte("x"), size)},
+			}
+			raw, err := record.Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := suite.Encrypt(record, slices.Clip(raw))
+			if err != nil {
+				t.Fatal(err)
+			}
+			buffer := append(make([]byte, 0, len(raw)+maxOverhead), raw...)
+			got, err := suite.Encrypt(record, buffer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("%s: %d bytes: got %x, want %x", name, size, got, want)
+			}
+			if &got[0] != &buffer[0] {
+				t.Errorf("%s: %d bytes are not encrypted in place", name, size)
+			}
 		}
 	}
 }

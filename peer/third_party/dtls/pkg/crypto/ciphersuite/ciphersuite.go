@@ -71,7 +71,7 @@ func newAEAD(
 	}
 }
 
-// encrypt encrypts a DTLS RecordLayer message.
+// encrypt encrypts a DTLS RecordLayer message: in place, if raw has the capacity.
 func (a *aead) encrypt(pkt *recordlayer.RecordLayer, raw []byte) ([]byte, error) {
 	payload := raw[pkt.Header.Size():]
 	raw = raw[:pkt.Header.Size()]
@@ -93,8 +93,16 @@ func (a *aead) encrypt(pkt *recordlayer.RecordLayer, raw []byte) ([]byte, error)
 		additionalData = generateAEADAdditionalData(&pkt.Header, len(payload))
 	}
 	finalSize := len(raw) + 8 + len(payload) + a.tagLength
-	r := make([]byte, finalSize)
-	copy(r, raw)
+	var r []byte
+	if cap(raw) >= finalSize {
+		r = raw[:finalSize]
+		moved := r[len(raw)+8:][:len(payload)]
+		copy(moved, payload)
+		payload = moved
+	} else {
+		r = make([]byte, finalSize)
+		copy(r, raw)
+	}
 	copy(r[len(raw):], nonce[4:])
 
 	a.localAEAD.Seal(r[len(raw)+8:len(raw)+8], nonce, payload, additionalData)
