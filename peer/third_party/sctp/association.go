@@ -385,6 +385,9 @@ type Association struct {
 	log    logging.LeveledLogger
 	bursts BurstWriter // may be nil
 
+	// packets that were written, of which writeLoop uses the buffers again
+	written [][]byte
+
 	// Adaptive burst mitigation variables
 	tlrActive            bool
 	tlrFirstRTT          bool // first RTT of this TLR operation
@@ -1226,6 +1229,7 @@ loop:
 			a.stats.incPacketsSent()
 		}
 		a.endBurst(burst)
+		a.written = append(a.written, rawPackets[:min(len(rawPackets), maxWritten-len(a.written))]...)
 
 		if !ok {
 			if err := a.close(); err != nil {
@@ -1382,8 +1386,19 @@ func chunkMandatoryChecksum(cc []chunk) bool {
 	return false
 }
 
+// maxWritten is how many buffers of packets are kept: those of a burst.
+const maxWritten = 32
+
+// marshalPacket is for writeLoop alone.
 func (a *Association) marshalPacket(p *packet) ([]byte, error) {
-	return p.marshal(!a.sendZeroChecksum || chunkMandatoryChecksum(p.chunks))
+	var raw []byte
+	if last := len(a.written) - 1; last >= 0 {
+		raw, a.written = a.written[last], a.written[:last]
+	} else {
+		raw = make([]byte, 0, a.MTU())
+	}
+
+	return p.marshalTo(raw, !a.sendZeroChecksum || chunkMandatoryChecksum(p.chunks))
 }
 
 func (a *Association) unmarshalPacket(raw []byte) (*packet, error) {
@@ -2506,8 +2521,6 @@ func (a *Association) handleData(chunkPayload *chunkPayloadData) []*packet {
 		return nil
 	}
 
-	a.log.Tracef("[%s] DATA: tsn=%d immediateSack=%v len=%d",
-		a.name, chunkPayload.tsn, chunkPayload.immediateSack, len(chunkPayload.userData))
 	a.stats.incDATAs()
 
 	if state == shutdownSent {
@@ -3782,18 +3795,6 @@ func (a *Association) movePendingDataChunkToInflightQueue(chunkPayload *chunkPay
 	chunkPayload.nSent = 1
 
 	a.checkPartialReliabilityStatus(chunkPayload)
-
-	a.log.Tracef(
-		"[%s] sending ppi=%d tsn=%d ssn=%d sent=%d len=%d (%v,%v)",
-		a.name,
-		chunkPayload.payloadType,
-		chunkPayload.tsn,
-		chunkPayload.streamSequenceNumber,
-		chunkPayload.nSent,
-		len(chunkPayload.userData),
-		chunkPayload.beginningFragment,
-		chunkPayload.endingFragment,
-	)
 
 	a.inflightQueue.pushNoCheck(chunkPayload)
 

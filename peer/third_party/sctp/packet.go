@@ -172,13 +172,22 @@ func (p *packet) unmarshal(doChecksum bool, raw []byte) error { //nolint:cyclop
 }
 
 func (p *packet) marshal(doChecksum bool) ([]byte, error) {
+	return p.marshalTo(nil, doChecksum)
+}
+
+// marshalTo returns the packet in the buffer, if it is large enough, and in a new one otherwise.
+func (p *packet) marshalTo(buffer []byte, doChecksum bool) ([]byte, error) {
 	size := packetHeaderSize
 	for _, c := range p.chunks {
 		if data, ok := c.(*chunkPayloadData); ok {
 			size += data.chunkSizeInPacket()
 		}
 	}
-	raw := make([]byte, packetHeaderSize, size)
+	if cap(buffer) < size {
+		buffer = make([]byte, size)
+	}
+	raw := buffer[:packetHeaderSize]
+	clear(raw)
 
 	// Populate static headers
 	// 8-12 is Checksum which will be populated when packet is complete

@@ -149,14 +149,27 @@ type chunkSetMID struct {
 	mid    uint32
 	ppi    PayloadProtocolIdentifier
 	chunks []*chunkPayloadData
+	only   [1]*chunkPayloadData // the array of chunks, until there are more
 }
 
 func newChunkSetMID(mid uint32, ppi PayloadProtocolIdentifier) *chunkSetMID {
-	return &chunkSetMID{
-		mid:    mid,
-		ppi:    ppi,
-		chunks: []*chunkPayloadData{},
+	set := &chunkSetMID{
+		mid: mid,
+		ppi: ppi,
 	}
+	set.chunks = set.only[:0]
+
+	return set
+}
+
+// withoutFirst removes the first set, and keeps the array if it was the only one.
+func withoutFirst(sets []*chunkSetMID) []*chunkSetMID {
+	sets[0] = nil
+	if len(sets) == 1 {
+		return sets[:0]
+	}
+
+	return sets[1:]
 }
 
 func (set *chunkSetMID) pushAndCheck(chunk *chunkPayloadData) (complete bool, accepted bool) {
@@ -600,9 +613,9 @@ func (r *reassemblyQueue) read(buf []byte) (int, PayloadProtocolIdentifier, erro
 		case err != nil:
 			return nTotal, 0, err
 		case isUnordered:
-			r.unorderedMID = r.unorderedMID[1:]
+			r.unorderedMID = withoutFirst(r.unorderedMID)
 		default:
-			r.orderedMID = r.orderedMID[1:]
+			r.orderedMID = withoutFirst(r.orderedMID)
 			delete(r.orderedMIDMap, iSet.mid)
 			if iSet.mid == r.nextMID {
 				r.nextMID++

@@ -204,19 +204,12 @@ func (s *Stream) handleData(pd *chunkPayloadData) error {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 
-	var readable bool
 	complete, err := s.reassemblyQueue.pushWithError(pd)
 	if err != nil {
 		return err
 	}
-	if complete {
-		readable = s.reassemblyQueue.isReadable()
-		s.log.Debugf("[%s] reassemblyQueue readable=%v", s.name, readable)
-		if readable {
-			s.log.Debugf("[%s] readNotifier.signal()", s.name)
-			s.readNotifier.Signal()
-			s.log.Debugf("[%s] readNotifier.signal() done", s.name)
-		}
+	if complete && s.reassemblyQueue.isReadable() {
+		s.readNotifier.Signal()
 	}
 
 	return nil
@@ -441,7 +434,6 @@ func (s *Stream) packetize(raw []byte, ppi PayloadProtocolIdentifier) ([]*chunkP
 	}
 
 	s.bufferedAmount += uint64(len(raw))
-	s.log.Tracef("[%s] bufferedAmount = %d", s.name, s.bufferedAmount)
 
 	return chunks, unordered
 }
@@ -529,8 +521,6 @@ func (s *Stream) onBufferReleased(nBytesReleased int) {
 	} else {
 		s.bufferedAmount -= uint64(nBytesReleased)
 	}
-
-	s.log.Tracef("[%s] bufferedAmount = %d", s.name, s.bufferedAmount)
 
 	if s.onBufferedAmountLow != nil && fromAmount > s.bufferedAmountLow && s.bufferedAmount <= s.bufferedAmountLow {
 		f := s.onBufferedAmountLow
