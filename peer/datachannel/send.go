@@ -2,6 +2,7 @@ package datachannel
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ const (
 func (o *outbound) init(raw *datachannel.DataChannel) {
 	o.turn, o.low = make(chan struct{}, 1), make(chan struct{}, 1)
 	o.turn <- struct{}{}
+	raw.SetBufferedAmountLowThreshold(math.MaxUint64) // none: nobody waits
 	raw.OnBufferedAmountLow(func() {
 		select {
 		case o.low <- struct{}{}:
@@ -206,6 +208,7 @@ func (o *outbound) release() { o.turn <- struct{}{} }
 // the wait.
 func (c *Channel) drain(ctx context.Context, threshold uint64) error {
 	c.raw.SetBufferedAmountLowThreshold(threshold)
+	defer c.raw.SetBufferedAmountLowThreshold(math.MaxUint64)
 	for c.raw.BufferedAmount() > threshold {
 		select {
 		case <-c.outgoing.low:
