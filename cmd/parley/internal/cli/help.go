@@ -36,6 +36,16 @@ columns of the terminal, or as Markdown if the output is no terminal.
    parley help
    parley help sources
    parley help call`,
+		ShellComplete: func(_ context.Context, cmd *cli.Command) {
+			for _, t := range docs.Topics() {
+				fmt.Fprintf(std.Out, "%s:%s\n", t.Name, t.Summary)
+			}
+			for _, c := range cmd.Root().VisibleCommands() {
+				if _, ok := docs.Text(c.Name); !ok {
+					fmt.Fprintf(std.Out, "%s:%s\n", c.Name, c.Usage)
+				}
+			}
+		},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			name := cmd.Args().First()
 			if name == "" {

@@ -114,6 +114,9 @@ func commands(std stdio.Streams) []*cli.Command {
 	}
 	config.SetVariables(all)
 	for _, c := range all {
+		if c.ShellComplete == nil {
+			c.ShellComplete = complete
+		}
 		c.DisableSliceFlagSeparator = true // a comma in --say or --ice-server belongs to the value
 		withHelp(c, columnsOf(std.Out))
 	}

@@ -3,11 +3,13 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -128,7 +130,10 @@ func TestCompletions(t *testing.T) {
 		"fish flag":    {[]string{"fish", "--no-config", "-c", "source $argv[1]/completions/parley.fish; complete -C 'parley serve --tls-s'", dir}, []string{"--tls-self-signed\t"}},
 		"zsh":          {[]string{"zsh", "-f", "-c", zshCompletes, "zsh", dir}, []string{"serve", "--tls-self-signed"}},
 	} {
-		cmd := exec.Command(c.args[0], c.args[1:]...)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // zsh waits without end for what it does not show
+		defer cancel()
+		cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
+		cmd.WaitDelay = time.Second
 		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "HOME="+t.TempDir(), "TERM=dumb")
 		out, err := cmd.CombinedOutput()
 		for _, w := range c.want {
