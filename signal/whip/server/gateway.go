@@ -211,15 +211,20 @@ type resource struct {
 func (g *Gateway) parsePath(path string) (resource, error) {
 	nothing := refuse(http.StatusNotFound, "nothing has this path: want /whip/NAME or /whep/NAME")
 	words := strings.Split(strings.TrimSuffix(path, "/"), "/") // "", protocol, name, key
+	for i, word := range words {
+		var err error
+		if words[i], err = url.PathUnescape(word); err != nil {
+			return resource{}, nothing
+		}
+	}
 	if len(words) < 3 || len(words) > 4 || len(path) > whip.MaxURL {
 		return resource{}, nothing
 	}
-	r := resource{protocol: whip.Direction(words[1])}
+	r := resource{protocol: whip.Direction(words[1]), user: words[2]}
 	if !(r.protocol == whip.Publish && g.options.Publish || r.protocol == whip.Play && g.options.Play) {
 		return resource{}, nothing
 	}
-	var err error
-	if r.user, err = url.PathUnescape(words[2]); err != nil || r.user == "" {
+	if r.user == "" {
 		return resource{}, nothing
 	}
 	if err := signal.CheckName(r.user); err != nil {

@@ -44,7 +44,7 @@ func parseOffer(text string, protocol whip.Direction) (*offer, error) {
 	}
 	o := &offer{description: d, protocol: protocol}
 	whole := takeDirection(&d.Attributes)
-	kinds, media := map[string]bool{}, false
+	kinds, media, disabled := map[string]bool{}, false, false
 	var mids []string
 	for _, m := range d.MediaDescriptions {
 		kind := m.MediaName.Media
@@ -52,13 +52,18 @@ func parseOffer(text string, protocol whip.Direction) (*offer, error) {
 			return nil, refuse(http.StatusUnprocessableEntity, fmt.Sprintf("the offer has several m-sections of %s, want one track of a kind at most", signal.Printable(kind)))
 		}
 		kinds[kind] = true
-		mid, _ := m.Attribute("mid")
-		mids = append(mids, mid)
+		off := m.MediaName.Port.Value == 0 && !hasAttribute(m.Attributes, "bundle-only") // RFC 9143 section 6
+		if mid, _ := m.Attribute("mid"); !off {
+			mids = append(mids, mid)
+		}
 		switch kind {
 		case "audio", "video":
 			direction := takeDirection(&m.Attributes)
 			if direction == "" {
 				direction = whole
+			}
+			if off {
+				direction, disabled = "inactive", true
 			}
 			kept, ok := o.limitDirection(direction)
 			if !ok {
@@ -66,7 +71,7 @@ func parseOffer(text string, protocol whip.Direction) (*offer, error) {
 			}
 			m.Attributes = append(m.Attributes, sdp.NewPropertyAttribute(kept))
 			media = media || kept == o.direction()
-			if _, ok := m.Attribute("rtcp-mux"); !ok {
+			if _, ok := m.Attribute("rtcp-mux"); !ok && !off {
 				return nil, refuse(http.StatusUnprocessableEntity, fmt.Sprintf("the offer has %s without rtcp-mux, which is required (RFC 9725 section 4.4)", kind))
 			}
 		case "application":
@@ -78,6 +83,8 @@ func parseOffer(text string, protocol whip.Direction) (*offer, error) {
 		}
 	}
 	switch {
+	case !media && disabled:
+		return nil, refuse(http.StatusUnprocessableEntity, "the offer has no audio or video that is "+o.direction()+": port 0 disables an m-section without bundle-only")
 	case !media:
 		return nil, refuse(http.StatusUnprocessableEntity, "the offer has no audio or video that is "+o.direction())
 	case len(mids) > 1 && !bundles(d, mids):

@@ -167,6 +167,7 @@ func TestRefusals(t *testing.T) {
 		"an invalid name":    {"POST", "/whip/%00", publishOffer, whip.TypeSDP, 404, "the name has a character that cannot be shown"},
 		"a decomposed name":  {"POST", "/whip/bu%CC%88ro", publishOffer, whip.TypeSDP, 404, `write "büro"`},
 		"a name in Latin-1":  {"POST", "/whip/b%FCro", publishOffer, whip.TypeSDP, 404, "the name is not valid UTF-8"},
+		"all disabled":       {"POST", "/whip/bob", strings.ReplaceAll(publishOffer, " 9 UDP", " 0 UDP"), whip.TypeSDP, 422, "no audio or video that is sendonly: port 0 disables"},
 		"a data channel":     {"POST", "/whip/bob", strings.ReplaceAll(sdpHead, "0 x1", "0") + sdpChannel, whip.TypeSDP, 422, "no audio or video that is sendonly"},
 		"a longer path":      {"POST", "/whip/bob/x/y", publishOffer, whip.TypeSDP, 404, "want /whip/NAME"},
 		"PUT":                {"PUT", "/whip/bob", publishOffer, whip.TypeSDP, 405, "POST"},
@@ -178,12 +179,15 @@ func TestRefusals(t *testing.T) {
 	}
 	for what, offer := range map[string]string{
 		"ends of lines": publishOffer, "bare LF": strings.ReplaceAll(publishOffer, "\r\n", "\n"), "no end of the last line": strings.TrimSpace(publishOffer),
+		"one m-section disabled": strings.Replace(sdpHead, " x1", "", 1) + sdpAudio + "a=sendonly\r\nm=video 0 UDP/TLS/RTP/SAVPF 96\r\n",
 	} {
 		r := s.do("POST", "/whip/bob", offer, "Content-Type", "Application/SDP; charset=utf-8").want(t, what, http.StatusCreated)
 		s.do("DELETE", r.Header.Get("Location"), "").want(t, "DELETE", http.StatusOK)
 	}
 	r := s.post("/whip/bob/", publishOffer).want(t, "a slash at the end", http.StatusCreated)
 	s.do("DELETE", r.Header.Get("Location")+"/", "").want(t, "DELETE with a slash at the end", http.StatusOK)
+	r = s.post("/%77hip/b%6fb", publishOffer).want(t, "percent-encoded letters", http.StatusCreated)
+	s.do("DELETE", strings.Replace(r.Header.Get("Location"), "%77", "w", 1), "").want(t, "DELETE without them", http.StatusOK)
 	s.do("DELETE", strings.Replace(r.Header.Get("Location"), "bob", "eve", 1), "").want(t, "DELETE under another name", http.StatusNotFound)
 }
 
