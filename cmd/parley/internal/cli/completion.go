@@ -16,10 +16,10 @@ import (
 	"parley/cmd/parley/internal/stdio"
 )
 
-// completions are the scripts by shell, in place of those of the library. That of bash evaluates the
-// line that is completed, with the commands in it; those of other shells run the word that is
-// completed, show errors in the line, or complete no files. All take the value of a flag for the
-// beginning of another flag.
+// completions are the scripts by shell, in place of those of the library. That of bash evaluates
+// the line that is completed, with the commands in it; those of other shells run its first word,
+// show errors in the line, or complete no files. All take the value of a flag for the beginning of
+// another flag.
 //
 // parley WORD... --generate-shell-completion prints what the last word may become, NAME or
 // NAME:DESCRIPTION, one on a line. Where that is nothing, shells complete files.
