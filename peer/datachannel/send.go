@@ -26,6 +26,9 @@ const (
 	// highWater is how many bytes are queued on all channels of a connection before Write waits:
 	// what the fastest path that SCTP can fill holds, 600 Mbit/s with 50 ms of delay.
 	highWater = 4 << 20
+	// minQueued is how many bytes a channel may have queued, whatever the others have, so that none
+	// starves, and a sender to thousands of channels does not wait for each message.
+	minQueued = 4 << 10
 	// maxQueuedMessages is how many messages are queued before Write waits.
 	maxQueuedMessages = 4096
 )
@@ -96,14 +99,10 @@ func (o *outbound) makeRoom(pending uint64) {
 }
 
 // overHighWater reports whether too much is queued, and the threshold in bytes that what is queued
-// on the channel has to fall to. A channel on which nothing is queued may send, whatever the others
-// have queued, so that none starves.
+// on the channel has to fall to.
 func (c *Channel) overHighWater() (threshold uint64, over bool) {
 	pending := c.Pending()
-	if pending == 0 {
-		return 0, false
-	}
-	if pending >= highWater || c.dc.Transport().BufferedAmount() >= highWater {
+	if pending >= minQueued && (pending >= highWater || c.dc.Transport().BufferedAmount() >= highWater) {
 		return pending * 3 / 4, true
 	}
 	return c.outgoing.overHighWater(pending)
