@@ -13,7 +13,7 @@ SHELL := $(or $(shell command -v bash),/bin/sh)
 .SHELLFLAGS := $(if $(findstring bash,$(SHELL)),-o pipefail) -c
 
 # What is shown of tests that print a table: the table, what tests log, and why they fail.
-TABLE = grep '^|\|^<!--\|^panic\|_test\.go:\|FAIL\|^ok'
+TABLE = grep --line-buffered '^|\|^<!--\|^panic\|_test\.go:\|FAIL\|^ok'
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
