@@ -27,3 +27,15 @@ func cpuOf(cmd *exec.Cmd) time.Duration {
 	system, _ := strconv.Atoi(string(fields[stime]))
 	return time.Duration(user+system) * tick
 }
+
+// peakOf is the largest resident memory that a running process has had, in MiB, and 0 if it has
+// ended.
+func peakOf(cmd *exec.Cmd) (peak int64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := bytes.Cut(text, []byte("VmHWM:"))
+	_, _ = fmt.Sscan(string(rest), &peak) // a process that has ended has no such line
+	return peak >> 10
+}

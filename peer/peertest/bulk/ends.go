@@ -36,5 +36,6 @@ func measureEnds(command []string, way *detour, l load) (result, error) {
 	}
 	way.ended()
 	return result{bytes: m.Bytes, least: m.Least, most: m.Most, took: time.Duration(m.Ms * float64(time.Millisecond)),
-		cpu: [2]time.Duration{cpuOf(processes[0]) - before[0], cpuOf(processes[1]) - before[1]}}, nil
+		cpu: [2]time.Duration{cpuOf(processes[0]) - before[0], cpuOf(processes[1]) - before[1]},
+		rss: [2]int64{peakOf(processes[0]), peakOf(processes[1])}}, nil
 }

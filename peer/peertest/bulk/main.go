@@ -171,7 +171,7 @@ func (o options) growChannels() error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("\n<!-- bench-channels -->\n| channels of parley, 1 KiB messages in turn | Mbit/s | least of a channel, KB | most | CPU s/GB, sender | receiver | of one channel |\n|---:|---:|---:|---:|---:|---:|---:|")
+	fmt.Println("\n<!-- bench-channels -->\n| channels of parley, 1 KiB messages in turn | Mbit/s | least of a channel, KB | most | CPU s/GB, sender | receiver | of one channel | peak of MiB, sender | receiver |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
 	var first float64
 	for _, n := range []int{1, 10, 100, 1000, 5000} {
 		var all []result
@@ -189,7 +189,7 @@ func (o options) growChannels() error {
 		if first == 0 {
 			first = cost
 		}
-		fmt.Printf("| %d | %s | %d | %d | %.1f | %.1f | %.2f |\n", n, short(m.rate()), m.least/1e3, m.most/1e3, m.cost(sender), m.cost(receiver), cost/first)
+		fmt.Printf("| %d | %s | %d | %d | %.1f | %.1f | %.2f | %d | %d |\n", n, short(m.rate()), m.least/1e3, m.most/1e3, m.cost(sender), m.cost(receiver), cost/first, m.rss[sender], m.rss[receiver])
 	}
 	return nil
 }
