@@ -236,6 +236,21 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
+// TestReadyOfPausedServer checks that a node is not ready when NATS does not answer, before its
+// connection and its lease have ended.
+func TestReadyOfPausedServer(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t, natsserver.Options{})
+	n := startNode(t, Options{Servers: []string{server.URL}, Lease: 12 * time.Second})
+	server.Pause()
+	eventually(t, "the node is not ready", func() bool { return n.Ready() != nil })
+	if !n.hasLease() || !n.conn.IsConnected() {
+		t.Error("the node was ready until its lease or its connection had ended")
+	}
+	server.Resume()
+	eventually(t, "the node is ready", func() bool { return n.Ready() == nil })
+}
+
 // TestTroubleInLog checks that the log has a reason for which the lease is not renewed once, and
 // another one at once.
 func TestTroubleInLog(t *testing.T) {

@@ -51,7 +51,7 @@ func newMetrics(n *Node) (*metrics, prometheus.Collector) {
 	}
 	retries := counter("retries_total", "Requests and batches of messages that were sent again.")
 	m := &metrics{
-		claims:           results("claims_total", "Claims of names", "success", "taken", "unavailable"),
+		claims:           results("claims_total", "Claims of names", "success", "taken", "absent", "unavailable"),
 		requestsSent:     results("requests_sent_total", "Requests to other nodes", "success", "absent", "unavailable"),
 		requestsReceived: results("requests_received_total", "Requests of other nodes", "success", "unavailable"),
 
@@ -84,6 +84,8 @@ func (m *metrics) claim(err error) {
 		result = "success"
 	case errors.As(err, &taken):
 		result = "taken"
+	case errors.Is(err, cluster.ErrAbsent): // the session that it would continue has ended
+		result = "absent"
 	}
 	m.claims.WithLabelValues(result).Inc()
 }

@@ -102,7 +102,7 @@ type Node struct {
 	buckets    atomic.Pointer[buckets] // nil until they are known
 	validUntil atomic.Int64            // when the lease may end, in nanoseconds since began
 	renewed    atomic.Int64            // when the lease was renewed last
-	trouble    atomic.Pointer[error]   // why the lease was not renewed last time
+	trouble    atomic.Pointer[error]   // why the lease was not renewed last time, nil if it was
 	renewNow   atomic.Bool             // the lease is to be renewed at the next wake
 	began      time.Time
 
@@ -353,16 +353,16 @@ func (n *Node) hasLease() bool { return n.now() < n.validUntil.Load() }
 // Ready returns nil if names can be claimed and sessions of other nodes reached, or what is
 // missing.
 func (n *Node) Ready() error {
+	trouble := n.trouble.Load()
 	switch {
 	case !n.conn.IsConnected():
 		return fmt.Errorf("%w: no connection to NATS", cluster.ErrUnavailable)
-	case n.hasLease():
-		return nil
+	case trouble != nil: // NATS does not answer, also if the connection and the lease have not ended yet
+		return fmt.Errorf("%w: the lease was not renewed: %w", cluster.ErrUnavailable, *trouble)
+	case !n.hasLease():
+		return fmt.Errorf("%w: this node has no lease", cluster.ErrUnavailable)
 	}
-	if err := n.trouble.Load(); err != nil {
-		return fmt.Errorf("%w: %w", cluster.ErrUnavailable, *err)
-	}
-	return fmt.Errorf("%w: this node has no lease", cluster.ErrUnavailable)
+	return nil
 }
 
 // LeaseAge returns the time since the lease was renewed, 0 if it never was.
