@@ -104,7 +104,7 @@ func errServers(value, server string, number int) error {
 	if strings.Contains(value, "@") || server == "" {
 		what = fmt.Sprintf("invalid URL %d of --nats", number)
 	}
-	return exit.Usagef("%s: want nats://[USER:PASSWORD@]HOST:PORT or tls://HOST:PORT, several separated by commas, or embedded[:HOST:PORT]", what)
+	return exit.Usagef("%s: want nats://HOST:PORT or tls://HOST:PORT, several separated by commas, or embedded[:HOST:PORT]", what)
 }
 
 // sharedSettings returns a hash of the options that all nodes should have the same of.
