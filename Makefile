@@ -88,7 +88,7 @@ builds:
 		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go build -o /dev/null ./cmd/parley || exit 1; \
 	done
 
-# Tests with real browsers and networks: up to six that fail are run again,
+# Tests with real browsers and networks: up to ten that fail, subtests and theirs, are run again,
 # alone; what passes then is listed as failed in the first run all the same. The
 # package that takes longest begins first. Tests wait for most of their time, so
 # three packages run on two cores; what they share is compiled before.
@@ -100,7 +100,7 @@ check:
 	cd peer/third_party/dtls && go test -race .
 	go -C packaging/plots run . -check ../../cmd/parley/docs/performance.md ../../cmd/parley/docs/capacity.md
 	go build -race -tags "$(TAGS)" ./...
-	go tool gotestsum --format pkgname-and-test-fails --rerun-fails=2 --rerun-fails-max-failures=6 --packages="./signal/web ./cmd/parley ./peer ./cmd/parley/internal/e2e/... ./..." -- -p 3 -race -timeout 40m -tags "$(TAGS)"
+	go tool gotestsum --format pkgname-and-test-fails --rerun-fails=2 --rerun-fails-max-failures=10 --packages="./signal/web ./cmd/parley ./peer ./cmd/parley/internal/e2e/... ./..." -- -p 3 -race -timeout 40m -tags "$(TAGS)"
 
 # Archives, packages, checksums and SBOM of the commit in out/release, without a network once the tools are there. Nothing
 # is published. See the topic install.
