@@ -676,13 +676,14 @@ func (b *broken) delay(out *webrtc.TrackLocalStaticRTP) chan<- delayed {
 // loopLength is how many packets of audio are sent again and again.
 const loopLength = 10
 
-// loop sends packets of 20 ms of audio again and again, after the last one of them.
+// loop sends packets of 20 ms of audio again and again, after the last one of them. What a busy
+// machine delays is sent nevertheless, or there would be silence.
 func (b *broken) loop(payloads [][]byte, last rtp.Packet, out *webrtc.TrackLocalStaticRTP) {
-	pace := time.NewTicker(20 * time.Millisecond)
-	defer pace.Stop()
+	const span = 20 * time.Millisecond
+	start := time.Now()
 	for i := 0; ; i++ {
 		select {
-		case <-pace.C:
+		case <-time.After(time.Until(start.Add(time.Duration(i+1) * span))):
 		case <-b.ctx.Done():
 			return
 		}
