@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pion/stun/v4"
 	"github.com/pion/webrtc/v4"
 	"github.com/urfave/cli/v3"
 
@@ -97,6 +98,9 @@ func iceServers(values []string) ([]webrtc.ICEServer, error) {
 			return nil, exit.Usagef("invalid --ice-server %q: want turn:HOST,USER,SECRET", signal.PrintableURL(parts[0]))
 		case len(parts) == 3:
 			s.Username, s.Credential = parts[1], parts[2]
+		}
+		if _, err := stun.ParseURI(parts[0]); err != nil { // err has the URL
+			return nil, exit.Usagef("invalid --ice-server %q: want stun:HOST[:PORT], or turn: or turns: with [?transport=udp]", signal.PrintableURL(parts[0]))
 		}
 		servers = append(servers, s)
 	}

@@ -1,8 +1,6 @@
 package serve
 
 import (
-	"errors"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -44,10 +42,7 @@ func (i *iceServers) add(value string) error {
 	parts := strings.SplitN(value, ",", 3)
 	address := parts[0]
 	if _, err := stun.ParseURI(address); err != nil {
-		if parse := (*url.Error)(nil); errors.As(err, &parse) {
-			err = parse.Err // without the URL
-		}
-		return exit.Usagef("invalid --ice-server %q: want stun:HOST[:PORT], or turn: or turns: with [?transport=udp] (%v)", signal.PrintableURL(address), err)
+		return exit.Usagef("invalid --ice-server %q: want stun:HOST[:PORT], or turn: or turns: with [?transport=udp]", signal.PrintableURL(address)) // err has the URL
 	}
 	isTURN := strings.HasPrefix(strings.ToLower(address), "turn")
 	s := signal.ICEServer{URLs: []string{address}}

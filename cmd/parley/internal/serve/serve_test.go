@@ -57,6 +57,7 @@ func TestInvalidOptions(t *testing.T) {
 		`invalid --acme "192.0.2.1"`:              func(o *Options) { o.TLS.ACME.Host = "192.0.2.1" },
 		"invalid --turn-ttl 0s":                   func(o *Options) { o.TURN.TTL = 0 },
 		`invalid --ice-server "example.org"`:      func(o *Options) { o.ICEServers = []string{"example.org"} },
+		`invalid --ice-server "***@h:x"`:          func(o *Options) { o.ICEServers = []string{"turn:u:SECRET@h:x,a,b"} },
 		"--turn-secret, its static-auth-secret":   func(o *Options) { o.ICEServers = []string{"turn:example.org"} },
 		"--turn-open is of use with":              func(o *Options) { o.TURN.Open = true },
 		`invalid --turn "example.org:1"`:          func(o *Options) { o.TURN.Address = "example.org:1" },
@@ -68,7 +69,7 @@ func TestInvalidOptions(t *testing.T) {
 		o := valid()
 		set(&o)
 		err := Run(t.Context(), o)
-		if exit.CodeOf(err) != exit.Usage || !strings.Contains(err.Error(), want) {
+		if exit.CodeOf(err) != exit.Usage || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "SECRET@") {
 			t.Errorf("got code %d, %v, want code %d and %q", exit.CodeOf(err), err, exit.Usage, want)
 		}
 	}
